@@ -1,0 +1,103 @@
+"""Each case is one that python-jose 3.5.0 by itself accepts, or crashes on."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jose import jwk, jws
+
+from shared_auth.jose import MAX_TOKEN_BYTES, BadToken, check_key, sign, verify
+
+
+def _ec(kid: str) -> dict:
+    key = jwk.construct(ec.generate_private_key(ec.SECP256R1()), "ES256")
+    return {**key.to_dict(), "kid": kid}
+
+
+def _public(key: dict) -> dict:
+    return {name: value for name, value in key.items() if name != "d"}
+
+
+def _b64(value: object) -> str:
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+ONE, TWO = _ec("one"), _ec("two")
+KEYS = {"one": _public(ONE), "two": _public(TWO)}
+CLAIMS = {"sub": "ada", "aud": "https://portal.example/mcp"}
+GOOD = sign(CLAIMS, ONE, typ="at+jwt")
+HEAD = {"alg": "ES256", "kid": "one", "typ": "at+jwt"}
+
+
+def test_a_token_that_we_signed_yields_its_claims():
+    assert verify(GOOD, KEYS, typ="at+jwt") == CLAIMS
+
+
+@pytest.mark.parametrize("token", [None, b"a.b.c", 7, "", "a.b", "a.b.c.d", "é.b.c", "x" * MAX_TOKEN_BYTES + ".b.c"])
+def test_what_is_no_compact_jws_is_refused(token):
+    with pytest.raises(BadToken, match="not a compact JWS"):
+        verify(token, KEYS, typ="at+jwt")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"alg": "none"}, "algorithm refused"),
+        ({"alg": "HS256"}, "algorithm refused"),
+        ({"alg": ["ES256"]}, "algorithm refused"),
+        ({"alg": "RS256"}, "not the key's"),
+        ({"kid": "three"}, "unknown key"),
+        ({"kid": None}, "unknown key"),
+        ({"kid": "two"}, "bad signature"),
+        ({"typ": "JWT"}, "wrong typ"),
+        ({"crit": ["exp"]}, "header parameter refused"),
+        ({"jku": "https://evil.example"}, "header parameter refused"),
+        ({"jwk": KEYS["two"]}, "header parameter refused"),
+        ({"x5u": "https://evil.example"}, "header parameter refused"),
+        ({"x5c": ["AA"]}, "header parameter refused"),
+    ],
+)
+def test_a_changed_header_is_refused(change, why):
+    body, signature = GOOD.split(".")[1:]
+    with pytest.raises(BadToken, match=why):
+        verify(f"{_b64({**HEAD, **change})}.{body}.{signature}", KEYS, typ="at+jwt")
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"[]", "not a JSON object"),
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b'{"sub":"ada","sub":"eve"}', "duplicate JSON key"),
+        (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deeply"),
+    ],
+)
+def test_a_body_that_could_be_read_two_ways_or_crash_is_refused_even_when_signed(raw, why):
+    token = jws.sign(raw, ONE, headers={"kid": "one", "typ": "at+jwt"}, algorithm="ES256")
+    with pytest.raises(BadToken, match=why):
+        verify(token, KEYS, typ="at+jwt")
+
+
+def test_changed_claims_do_not_verify():
+    head, _, signature = GOOD.split(".")
+    with pytest.raises(BadToken, match="bad signature"):
+        verify(f"{head}.{_b64({**CLAIMS, 'sub': 'eve'})}.{signature}", KEYS, typ="at+jwt")
+
+
+def test_keys_that_are_symmetric_for_encryption_or_small_are_refused():
+    small = jwk.construct(rsa.generate_private_key(65537, 1024), "RS256").public_key().to_dict()
+    for key in (small, {**KEYS["one"], "use": "enc"}, {"kty": "oct", "k": "AA"}, {**KEYS["one"], "crv": "P-384"}):
+        with pytest.raises(BadToken):
+            check_key(key)
+
+
+def test_an_rsa_key_of_2048_bits_is_accepted():
+    private = jwk.construct(rsa.generate_private_key(65537, 2048), "RS256")
+    key = {**private.to_dict(), "kid": "rsa"}
+    token = sign(CLAIMS, key, typ="JWT")
+    assert verify(token, {"rsa": private.public_key().to_dict()}, typ="JWT") == CLAIMS
