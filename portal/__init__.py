@@ -1,0 +1,1 @@
+"""The portal: one MCP endpoint, two tools, every server behind it."""

@@ -1,0 +1,1 @@
+"""The record: one row per program and per call."""

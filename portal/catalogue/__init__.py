@@ -1,0 +1,1 @@
+"""The tools that stand behind the portal: records, ranked search, typed stubs."""

@@ -1,0 +1,1 @@
+"""What a principal may do, in Cedar; deny by default."""

@@ -1,0 +1,1 @@
+"""One program's life: parse, resolve, check, run, result."""

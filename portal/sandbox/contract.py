@@ -1,0 +1,154 @@
+"""What the rest of the portal may know of a sandbox: a program goes in, calls come out, one outcome comes back.
+
+An implementation never raises for what a program does: that is an Outcome. It raises SandboxUnavailable when it
+could not run the program at all, so that our own failure is never shown as the program's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Json = Any
+"""A value that JSON can hold: None, bool, int, float, str, list[Json], dict[str, Json]."""
+
+ErrorName = Literal[
+    "RuntimeError", "ValueError", "TypeError", "PermissionError", "LookupError", "TimeoutError", "ConnectionError"
+]
+
+
+class SandboxUnavailable(Exception):
+    """No worker could be had, or it broke its protocol. The program did not fail; we did."""
+
+
+class CallFailed(Exception):
+    """Raised by a Dispatch: the call did not succeed. The program sees the Python exception ``error`` with ``message``.
+
+    ``message`` is text that we wrote; vendor text in it is quoted and capped by whoever raises.
+    """
+
+    def __init__(self, message: str, error: ErrorName = "RuntimeError") -> None:
+        super().__init__(message)
+        self.message = message
+        self.error: ErrorName = error
+
+
+class CallRevoked(BaseException):
+    """Raised by a Dispatch: stop the whole program at once (budget spent, person revoked). Programs cannot catch it."""
+
+    def __init__(self, limit: str, message: str) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One callable of a module: its Python name and its parameters in order (positional arguments are mapped)."""
+
+    name: str
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What a program may ``import``: async functions and the stub text (.pyi) they are checked against."""
+
+    name: str
+    functions: tuple[Function, ...]
+    stubs: str
+
+
+Dispatch = Callable[[str, str, dict[str, Json]], Awaitable[Json]]
+"""``await dispatch(module, function, arguments)`` -> JSON value. Raises CallFailed or CallRevoked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every bound on one program. Durations in seconds, sizes in bytes."""
+
+    wall_s: float = 60.0
+    cpu_s: float = 5.0
+    memory_bytes: int = 128 * 1024 * 1024
+    recursion: int = 500
+    source_bytes: int = 65_536
+    calls: int = 500
+    in_flight: int = 32
+    argument_bytes: int = 1_048_576
+    result_bytes: int = 4_194_304
+    nodes: int = 200_000
+    depth: int = 64
+    print_bytes: int = 65_536
+
+
+FailureKind = Literal["invalid", "raised", "limit", "crashed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a program did not return: ``invalid`` (does not parse, or fails its type check: nothing ran), ``raised``,
+    ``limit`` (``limit`` names the Limits field), ``crashed`` (the worker died)."""
+
+    kind: FailureKind
+    message: str
+    traceback: str = ""
+    limit: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a program ended. ``value`` is JSON within Limits and never shared or cyclic; ``printed`` is capped."""
+
+    value: Json = None
+    printed: str = ""
+    failure: Failure | None = None
+    cpu_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding of the type check. ``line`` counts from 1 in the program as submitted."""
+
+    line: int
+    message: str
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of the jail: whether it is in force, and if not, why."""
+
+    name: str
+    active: bool
+    detail: str = ""
+
+
+class Sandbox(Protocol):
+    """Runs programs. Safe for concurrent use; started and stopped as an async context manager."""
+
+    async def run(self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits) -> Outcome:
+        """Run ``code`` once. Cancelling the caller kills the program. Raises SandboxUnavailable."""
+        ...
+
+    async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:
+        """Type-check ``code`` against the stubs without running it. Raises SandboxUnavailable."""
+        ...
+
+    def layers(self) -> list[Layer]:
+        """Return which layers of the jail are in force, as the start-up self-test saw them."""
+        ...
+
+
+@dataclass(slots=True)
+class Options:
+    """How to build a sandbox. ``jail``: require (refuse to start without every layer), degrade, or off (tests only)."""
+
+    jail: Literal["require", "degrade", "off"] = "require"
+    min_workers: int = 4
+    max_workers: int = 64
+    checkouts_per_worker: int = 100
+    checkout_timeout_s: float = 10.0
+    checkers: int = 1
+    extra: dict[str, Any] = field(default_factory=dict)

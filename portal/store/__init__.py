@@ -1,0 +1,1 @@
+"""The portal's tables and their migrations, on SQLite or PostgreSQL."""
