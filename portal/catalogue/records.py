@@ -13,7 +13,8 @@ State = Literal["ready", "stale", "down"]
 @dataclass(frozen=True, slots=True)
 class Tool:
     """One upstream tool. ``name`` is the upstream's; ``python_name`` is what a program writes; both are unique in
-    their server. ``parameters`` maps each Python parameter name to the upstream's property name, in stub order."""
+    their server. ``parameters`` maps each Python parameter name to the upstream's property name, in stub order.
+    """
 
     server: str
     name: str

@@ -88,7 +88,8 @@ FailureKind = Literal["invalid", "raised", "limit", "crashed", "cancelled"]
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a program did not return: ``invalid`` (does not parse, or fails its type check: nothing ran), ``raised``,
-    ``limit`` (``limit`` names the Limits field), ``crashed`` (the worker died)."""
+    ``limit`` (``limit`` names the Limits field), ``crashed`` (the worker died).
+    """
 
     kind: FailureKind
     message: str

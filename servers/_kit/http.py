@@ -1,0 +1,180 @@
+"""HTTP to one vendor: bounded answers, deadlines, retries of reads only, and every refusal mapped to a ToolFailure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote as percent
+from urllib.parse import urlsplit
+
+import httpx
+import stamina
+
+from servers._kit.failures import (
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    ToolFailure,
+    VendorRejected,
+    VendorUnavailable,
+    quote,
+)
+
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+MAX_RETRY_AFTER_S = 3_600.0
+ATTEMPTS = 3
+
+Params = Mapping[str, str | int | float | bool | list[str] | None]
+
+
+def path(*segments: str | int) -> str:
+    """Return a URL path of percent-encoded segments; no value can add or climb a level.
+
+    Raises InvalidInput for an empty segment, ``.`` and ``..``, which some servers resolve even when encoded.
+    """
+    found = []
+    for segment in segments:
+        text = str(segment)
+        if text in {"", ".", ".."}:
+            raise InvalidInput(f"{quote(text)} cannot be part of an address")
+        found.append(percent(text, safe=""))
+    return "/" + "/".join(found)
+
+
+class Http:
+    """A JSON API of one vendor. Never follows redirects, so a credential cannot be carried to another host."""
+
+    def __init__(self, client: httpx.AsyncClient, *, vendor: str) -> None:
+        self._client = client
+        self._vendor = vendor
+
+    async def get(self, url: str, params: Params | None = None) -> Any:
+        """Return the JSON answer of a GET. Raises ToolFailure."""
+        return await self._read("GET", url, params=_present(params))
+
+    async def query(self, url: str, form: Params) -> Any:
+        """Return the JSON answer of a POST that changes nothing, so that it may be retried. Raises ToolFailure."""
+        return await self._read("POST", url, data=_present(form))
+
+    async def send(self, method: str, url: str, *, body: Any = None, params: Params | None = None) -> Any:
+        """Send a change once, never again by itself; return its JSON answer, None when empty. Raises ToolFailure."""
+        return await self._once(method, url, json=body, params=_present(params))
+
+    async def _read(self, method: str, url: str, **request: Any) -> Any:
+        async for attempt in stamina.retry_context(
+            on=VendorUnavailable, attempts=ATTEMPTS, timeout=10.0, wait_initial=0.05, wait_max=1.0
+        ):
+            with attempt:
+                return await self._once(method, url, **request)
+        raise AssertionError("unreachable: the last attempt raises")
+
+    async def _once(self, method: str, url: str, **request: Any) -> Any:
+        try:
+            async with self._client.stream(method, url, **request) as response:
+                raw = await self._body(response)
+        except httpx.TimeoutException:
+            raise VendorUnavailable(f"{self._vendor} did not answer in time") from None
+        except httpx.HTTPError:
+            raise VendorUnavailable(f"{self._vendor} cannot be reached") from None
+        if response.status_code >= 300:
+            raise self._refusal(response, raw)
+        if not raw:
+            return None
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            raise VendorRejected(f"{self._vendor} answered something that is not JSON") from None
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        parts, size = [], 0
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if size > MAX_ANSWER_BYTES:
+                raise VendorRejected(f"{self._vendor} answered more than {MAX_ANSWER_BYTES} bytes; ask for less")
+            parts.append(part)
+        return b"".join(parts)
+
+    def _refusal(self, response: httpx.Response, raw: bytes) -> ToolFailure:
+        status = response.status_code
+        said = _message(raw)
+        text = f"{self._vendor} answered {status}" + (f": {quote(said)}" if said else "")
+        if status in {400, 422}:
+            return InvalidInput(text, status=status)
+        if status == 404:
+            return NotFound(text, status=status)
+        if status in {401, 403}:
+            return Forbidden(text, status=status)
+        if status == 429:
+            return RateLimited(text, status=status, retry_after_s=_retry_after(response))
+        if status >= 500:
+            return VendorUnavailable(text, status=status, retry_after_s=_retry_after(response))
+        return VendorRejected(text, status=status)
+
+
+@asynccontextmanager
+async def open_http(
+    base_url: str,
+    *,
+    vendor: str,
+    headers: Mapping[str, str] | None = None,
+    auth: httpx.Auth | None = None,
+    timeout_s: float = 30.0,
+    verify: bool = True,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Http]:
+    """Yield an Http for ``base_url``. Proxy settings of the environment are ignored: the address is the address."""
+    async with httpx.AsyncClient(
+        base_url=base_url,
+        headers=dict(headers or {}),
+        auth=auth,
+        timeout=httpx.Timeout(timeout_s, connect=5.0),
+        follow_redirects=False,
+        trust_env=False,
+        verify=verify,
+        transport=transport,
+        limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
+    ) as client:
+        yield Http(client, vendor=vendor)
+
+
+def same_host(url: str, base_url: str) -> bool:
+    """Say whether a web URL given as an id belongs to this vendor, by scheme, host and port."""
+    given, base = urlsplit(url), urlsplit(base_url)
+    return (given.scheme, given.hostname, given.port) == (base.scheme, base.hostname, base.port)
+
+
+def _present(params: Params | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in (params or {}).items():
+        if value is not None:
+            found[name] = str(value).lower() if isinstance(value, bool) else value
+    return found
+
+
+def _message(raw: bytes) -> str:
+    """Return what a vendor says went wrong, from the few fields that vendors use; empty when it says nothing."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        for name in ("error", "message", "detail", "error_description"):
+            said = value.get(name)
+            if isinstance(said, str):
+                return said
+            if isinstance(said, dict) and isinstance(said.get("message"), str):
+                return str(said["message"])
+    return ""
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds of a Retry-After header (RFC 9110 section 10.2.3, delay form), within reason."""
+    value = response.headers.get("retry-after", "")
+    if value.isascii() and value.isdigit() and len(value) < 10:
+        return min(float(value), MAX_RETRY_AFTER_S)
+    return None
