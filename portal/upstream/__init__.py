@@ -1,1 +1,1 @@
-"""The only room that dials an upstream."""
+"""The only room that dials an upstream: connection, registry, results, failures."""

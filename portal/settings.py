@@ -1,0 +1,256 @@
+"""The one settings object: built once in portal.app, passed as an argument, never changed.
+
+Sources, first wins: arguments, ``PORTAL_*`` environment, secrets directory, ``portal.toml``. A name that nobody knows
+is refused wherever it stands: a misspelt limit must not silently be no limit.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "PORTAL_"
+CONFIG_VARIABLE = "PORTAL_CONFIG"
+DEFAULT_CONFIG = "portal.toml"
+
+
+class ConfigurationError(Exception):
+    """The portal must not start like this. The message says what to change; the exit code is 2."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Person(_Section):
+    """The person whom the built-in local sign-in signs in."""
+
+    subject: str = Field(default="local", min_length=1, max_length=100)
+    name: str = "Local developer"
+    email: str = "developer@localhost"
+    groups: list[str] = Field(default_factory=list, description="Groups that policy sees, such as `portal-writers`.")
+
+
+class AuthSection(_Section):
+    """How people and agents sign in."""
+
+    local_sign_in: bool = Field(default=True, description="One-time link printed at start; loopback addresses only.")
+    local_person: Person = Person()
+    access_token_s: int = Field(default=600, ge=60, le=3_600)
+    refresh_token_s: int = Field(default=30 * 86_400, ge=3_600, le=365 * 86_400)
+    cli_token_s: int = Field(default=12 * 3_600, ge=60, le=24 * 3_600, description="Life of `portal token`.")
+
+
+class SandboxSection(_Section):
+    """How programs are confined."""
+
+    jail: Literal["auto", "require", "degrade"] = Field(
+        default="auto",
+        description="`require` refuses to start unless every layer is in force; `degrade` goes on with a warning; "
+        "`auto` is `degrade` on a loopback address and `require` on any other.",
+    )
+    min_workers: int = Field(default=4, ge=1, le=64)
+    max_workers: int = Field(default=64, ge=1, le=512, description="Programs that may run at once.")
+    checkouts_per_worker: int = Field(default=100, ge=1, le=10_000)
+    checkout_timeout_s: float = Field(default=10.0, gt=0, le=120)
+    checkers: int = Field(default=1, ge=1, le=16)
+
+
+class LimitsSection(_Section):
+    """Bounds on one program and on its reply."""
+
+    wall_s: float = Field(default=60.0, gt=0, le=3_600)
+    cpu_s: float = Field(default=5.0, gt=0, le=300)
+    memory_bytes: int = Field(default=128 * 1024 * 1024, ge=16 * 1024 * 1024, le=4 * 1024**3)
+    calls: int = Field(default=500, ge=0, le=100_000)
+    in_flight: int = Field(default=32, ge=1, le=1_000)
+    argument_bytes: int = Field(default=1_048_576, ge=1_024, le=64 * 1024 * 1024)
+    result_bytes: int = Field(default=4_194_304, ge=1_024, le=64 * 1024 * 1024)
+    print_bytes: int = Field(default=65_536, ge=0, le=10 * 1024 * 1024)
+    source_bytes: int = Field(default=65_536, ge=1_024, le=1_048_576)
+    reply_chars: int = Field(default=24_000, ge=1_000, le=1_000_000, description="Result text that reaches the agent.")
+    programs_per_principal: int = Field(
+        default=8, ge=1, le=1_000, description="Programs one principal may run at once."
+    )
+
+
+class PolicySection(_Section):
+    """Who may do what."""
+
+    write_groups: list[str] = Field(default_factory=lambda: ["portal-writers"])
+    files: list[Path] = Field(default_factory=list, description="Cedar files that stand beside default.cedar.")
+
+
+class BudgetSection(_Section):
+    """Bounds that hold over many programs."""
+
+    writes_per_program: int = Field(default=50, ge=0, le=10_000)
+    calls_per_minute: int = Field(default=3_000, ge=1, le=1_000_000, description="Per principal.")
+    upstream_concurrency: int = Field(default=64, ge=1, le=10_000, description="Calls in flight to one upstream.")
+    call_timeout_s: float = Field(default=30.0, gt=0, le=600)
+
+
+class Demo(_Section):
+    """A vendor that `portal serve` starts beside itself, for a first look without any account."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Upstream(_Section):
+    """One MCP server behind the portal: ``module`` in this process, or ``url`` over HTTP."""
+
+    module: str | None = Field(default=None, pattern=r"^[a-z_][\w.]*$")
+    url: str | None = None
+    token: SecretStr | None = Field(default=None, description="Static bearer for `url`; never an agent's token.")
+    summary: str = Field(default="", max_length=300)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    demo: Demo | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Upstream:
+        if (self.module is None) == (self.url is None):
+            raise ValueError("give either module or url")
+        return self
+
+
+class PortalSettings(BaseSettings):
+    """Everything an operator may set. ``docs/configuration.md`` is made from these models."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        nested_model_default_partial_update=True,
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8300, ge=0, le=65_535)
+    public_url: str | None = Field(default=None, description="How clients reach the portal, without a path.")
+    data_dir: Path = Field(default=Path("var"), description="Database and demo data; created with mode 0700.")
+    database_url: SecretStr | None = Field(default=None, description="Default: SQLite in data_dir.")
+    allowed_hosts: list[str] = Field(default_factory=list, description="Host headers beside public_url's.")
+    allowed_origins: list[str] = Field(default_factory=list, description="Web origins that may call the endpoint.")
+    max_request_bytes: int = Field(default=262_144, ge=4_096, le=16 * 1024 * 1024)
+    catalogue_ttl_s: float = Field(default=60.0, ge=1, le=86_400)
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    auth: AuthSection = AuthSection()
+    sandbox: SandboxSection = SandboxSection()
+    limits: LimitsSection = LimitsSection()
+    policy: PolicySection = PolicySection()
+    budget: BudgetSection = BudgetSection()
+    upstreams: dict[str, Upstream] = Field(default_factory=dict)
+
+    @field_validator("public_url")
+    @classmethod
+    def _plain_origin(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
+            raise ValueError("must be http(s)://host[:port] without a path")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise ValueError("must be https unless it is a loopback address (tokens travel over it)")
+        return value.rstrip("/").lower()
+
+    @property
+    def issuer(self) -> str:
+        """The public address: authorization server issuer, and the endpoint's address without its path."""
+        if self.public_url is not None:
+            return self.public_url
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def endpoint(self) -> str:
+        """The canonical URI of the MCP endpoint (RFC 8707): audience of every access token."""
+        return f"{self.issuer}/mcp"
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy address of the database. May hold a password: never log it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{(self.data_dir / 'portal.db').absolute()}"
+
+    @property
+    def jail(self) -> Literal["require", "degrade"]:
+        """The sandbox mode after ``auto`` is resolved (DESIGN: fails closed on any address but loopback)."""
+        if self.sandbox.jail != "auto":
+            return self.sandbox.jail
+        public = urlsplit(self.issuer).hostname or ""
+        return "degrade" if is_loopback(self.host) and is_loopback(public) else "require"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - named by the interface; no .env is read
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, cls.model_config.get("toml_file"))
+        return (init_settings, env_settings, file_secret_settings, toml)
+
+
+def load(config: Path | None = None, **overrides: Any) -> PortalSettings:
+    """Return the effective settings. Raises ConfigurationError that names the setting, never its value."""
+    path = _config_path(config)
+    _refuse_unknown_variables()
+    secrets = os.environ.get("PORTAL_SECRETS_DIR")
+
+    class _Loaded(PortalSettings):
+        model_config = SettingsConfigDict(toml_file=path, secrets_dir=secrets)
+
+    try:
+        return _Loaded(**overrides)
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}"
+            for e in error.errors(include_url=False, include_input=False, include_context=False)
+        )
+        raise ConfigurationError(f"settings: {found}") from None
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"settings: {path or 'environment'} cannot be read: {type(error).__name__}") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address is this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _config_path(config: Path | None) -> Path | None:
+    named = config or (Path(os.environ[CONFIG_VARIABLE]) if CONFIG_VARIABLE in os.environ else None)
+    if named is not None:
+        if not named.is_file():
+            raise ConfigurationError(f"settings: {named} does not exist")
+        return named
+    return Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).is_file() else None
+
+
+def _refuse_unknown_variables() -> None:
+    """Refuse misspelt ``PORTAL_*`` names, which pydantic-settings ignores."""
+    known = {name.upper() for name in PortalSettings.model_fields} | {"CONFIG", "SECRETS_DIR", "TOKEN"}
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable.removeprefix(PREFIX).split("__")[0] not in known:
+            if variable.startswith("PORTAL_TEST_"):
+                continue
+            raise ConfigurationError(f"settings: {variable} is not a setting; see docs/configuration.md")

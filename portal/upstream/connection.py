@@ -1,0 +1,176 @@
+"""One MCP connection to one upstream, kept open by its own task and opened again after it breaks.
+
+In process (``module``) the SDK's in-memory transport carries it and the verified principal is handed over, one process
+being one trust domain (docs/decisions/0008). Over HTTP (``url``) the agent's own token is never sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal, Protocol, cast
+
+import anyio
+import httpx2
+import mcp_types as t
+import structlog
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.server import Server
+from mcp.shared.exceptions import MCPError
+
+from portal.settings import ConfigurationError, Upstream
+from portal.upstream.failures import UpstreamFailure
+from portal.upstream.results import json_of
+from shared_auth.principal import Principal
+
+PRINCIPAL_META = "mcp-portal/principal"
+CONNECT_TIMEOUT_S = 15.0
+LIST_TIMEOUT_S = 20.0
+MAX_PAGES = 50
+MAX_TOOLS = 5_000
+FIRST_BACKOFF_S = 0.2
+LAST_BACKOFF_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+ConnectionState = Literal["connecting", "ready", "down"]
+
+
+class _ServerModule(Protocol):
+    @staticmethod
+    def create(settings: Mapping[str, Any]) -> Server[Any]: ...
+
+
+def load_server(name: str, upstream: Upstream) -> Server[Any]:
+    """Return the in-process server of ``module``. Raises ConfigurationError that names the upstream."""
+    try:
+        module = cast("_ServerModule", importlib.import_module(f"{upstream.module}.server"))
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"upstreams.{name}: cannot import {upstream.module}.server ({error.name})") from None
+    try:
+        return module.create(upstream.settings)
+    except (ValueError, OSError) as error:  # pydantic's ValidationError is a ValueError
+        raise ConfigurationError(f"upstreams.{name}.settings: {error}") from None
+
+
+class Connection:
+    """The only dialler of one upstream."""
+
+    def __init__(self, name: str, upstream: Upstream, *, on_change: Callable[[str], None]) -> None:
+        self.name = name
+        self.state: ConnectionState = "connecting"
+        self.detail = ""
+        self._upstream = upstream
+        self._on_change = on_change
+        self._server = load_server(name, upstream) if upstream.module is not None else None
+        self._client: Client | None = None
+        self._ready = asyncio.Event()
+        self._broken = asyncio.Event()
+
+    async def run(self) -> None:
+        """Hold the connection open until cancelled. Never raises for what the upstream does."""
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            self._broken.clear()
+            try:
+                async with self._opened() as client:
+                    self._client, self.state, self.detail = client, "ready", ""
+                    self._ready.set()
+                    self._on_change(self.name)
+                    backoff_s = FIRST_BACKOFF_S
+                    await self._broken.wait()
+            except Exception as error:  # noqa: BLE001 - the boundary to a foreign server: anything may come out of it
+                log.warning("upstream.connect_failed", upstream=self.name, error=type(_leaf(error)).__name__)
+            finally:
+                self._client = None
+                self._ready.clear()
+            self.state, self.detail = "down", "cannot be reached"
+            self._on_change(self.name)
+            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        """Return whether the upstream answered within ``timeout_s``."""
+        with anyio.move_on_after(timeout_s):
+            await self._ready.wait()
+            return True
+        return False
+
+    async def tools(self) -> list[t.Tool]:
+        """Return every tool that the upstream lists. Raises UpstreamFailure."""
+        client = self._connected()
+        found: list[t.Tool] = []
+        cursor: str | None = None
+        with self._mapped(), anyio.fail_after(LIST_TIMEOUT_S):
+            for _ in range(MAX_PAGES):
+                page = await client.list_tools(cursor=cursor)
+                found += page.tools
+                cursor = page.next_cursor
+                if not cursor or len(found) >= MAX_TOOLS:
+                    break
+        return found[:MAX_TOOLS]
+
+    async def call(self, tool: str, arguments: dict[str, Any], principal: Principal, timeout_s: float) -> Any:
+        """Call a tool as ``principal`` and return its answer as JSON. Raises UpstreamFailure."""
+        client = self._connected()
+        meta = {PRINCIPAL_META: principal.to_json()} if self._server is not None else None
+        request = t.CallToolRequest(
+            params=t.CallToolRequestParams(name=tool, arguments=arguments, _meta=cast("t.RequestParamsMeta", meta))
+        )
+        with self._mapped(), anyio.fail_after(timeout_s):
+            # send_request and not call_tool: that one judges every answer against the output schema first, which
+            # costs more than the call itself; what leaves the portal is bounded where it enters the program.
+            answer = await client.session.send_request(request, t.CallToolResult)
+        return json_of(self.name, answer, trusted=self._server is not None)
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            raise UpstreamFailure(self.name, "unavailable", "the server is down; try again later", retryable=True)
+        return self._client
+
+    @contextlib.contextmanager
+    def _mapped(self) -> Any:
+        try:
+            yield
+        except TimeoutError:
+            raise UpstreamFailure(self.name, "timeout", "no answer in time", retryable=True) from None
+        except MCPError as error:
+            kind: Any = "invalid" if error.code == t.INVALID_PARAMS else "upstream"
+            if error.code == t.CONNECTION_CLOSED:
+                self._broken.set()
+                kind = "unavailable"
+            raise UpstreamFailure(self.name, kind, "the server refused the request") from None
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, httpx2.HTTPError):
+            self._broken.set()
+            raise UpstreamFailure(self.name, "unavailable", "the connection broke", retryable=True) from None
+        except ValueError:
+            raise UpstreamFailure(self.name, "upstream", "the answer is not MCP") from None
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[Client]:
+        if self._server is not None:
+            async with Client(self._server, cache=None, message_handler=self._heard) as client:
+                yield client
+            return
+        token = self._upstream.token
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+        timeout = httpx2.Timeout(60.0, connect=CONNECT_TIMEOUT_S)
+        async with httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as http:
+            transport = streamable_http_client(str(self._upstream.url), http_client=http)
+            async with Client(transport, cache=None, message_handler=self._heard) as client:
+                yield client
+
+    async def _heard(self, message: Any) -> None:
+        if isinstance(message, t.ToolListChangedNotification):
+            self._on_change(self.name)
+
+
+def _leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

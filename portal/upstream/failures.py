@@ -1,0 +1,27 @@
+"""The one failure of an upstream call, whatever the transport."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["not_found", "forbidden", "invalid", "rate_limited", "unavailable", "timeout", "upstream"]
+
+
+class UpstreamFailure(Exception):
+    """A call to an upstream did not succeed. ``message`` may quote the upstream and is capped; it is data."""
+
+    def __init__(
+        self,
+        upstream: str,
+        kind: Kind,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(f"{upstream}: {kind}: {message}")
+        self.upstream = upstream
+        self.kind: Kind = kind
+        self.message = message
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,83 @@
+"""Every upstream of this portal, each behind its own connection; one that breaks never touches another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import mcp_types as t
+
+from portal.settings import ConfigurationError, Upstream
+from portal.upstream.connection import Connection
+from portal.upstream.failures import UpstreamFailure
+from shared_auth.principal import Principal
+
+START_TIMEOUT_S = 10.0
+
+
+class Upstreams:
+    """The registry of connections. ``changed`` is set whenever any of them may list other tools than before."""
+
+    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
+        self.changed = asyncio.Event()
+        self._stale: set[str] = set(upstreams)
+        for name in upstreams:
+            if not name.isidentifier() or name.startswith("_"):
+                raise ConfigurationError(f"upstreams.{name}: the name must be a Python identifier")
+        self._configured = dict(upstreams)
+        self._connections = {
+            name: Connection(name, upstream, on_change=self._mark) for name, upstream in upstreams.items()
+        }
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Upstreams]:
+        """Keep every connection open; wait a little for each to answer, and go on without those that do not."""
+        tasks = [
+            asyncio.create_task(connection.run(), name=f"upstream-{name}")
+            for name, connection in self._connections.items()
+        ]
+        try:
+            await asyncio.gather(*(c.wait_ready(START_TIMEOUT_S) for c in self._connections.values()))
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def names(self) -> list[str]:
+        """Return the configured upstreams in order."""
+        return list(self._connections)
+
+    def summary(self, name: str) -> str:
+        """Return what the operator says an upstream is for."""
+        return self._configured[name].summary
+
+    def state(self, name: str) -> tuple[str, str]:
+        """Return (connecting | ready | down, why)."""
+        connection = self._connections[name]
+        return connection.state, connection.detail
+
+    def take_stale(self) -> set[str]:
+        """Return the upstreams whose listing may have changed since the last take."""
+        stale, self._stale = self._stale, set()
+        self.changed.clear()
+        return stale
+
+    async def tools(self, name: str) -> list[t.Tool]:
+        """Return an upstream's tools as it lists them now. Raises UpstreamFailure."""
+        return await self._connections[name].tools()
+
+    async def call(
+        self, server: str, tool: str, arguments: dict[str, Any], principal: Principal, timeout_s: float
+    ) -> Any:
+        """Call one tool as one person. Raises UpstreamFailure."""
+        connection = self._connections.get(server)
+        if connection is None:
+            raise UpstreamFailure(server, "unavailable", "no such server")
+        return await connection.call(tool, arguments, principal, timeout_s)
+
+    def _mark(self, name: str) -> None:
+        self._stale.add(name)
+        self.changed.set()

@@ -1,0 +1,58 @@
+"""What a tool answered, as the one JSON value that a program receives."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast, get_args
+
+import mcp_types as t
+
+from portal.upstream.failures import Kind, UpstreamFailure
+
+ERROR_META = "mcp-portal/error"
+MAX_MESSAGE_CHARS = 600
+
+
+def json_of(upstream: str, answer: t.CallToolResult, *, trusted: bool) -> Any:
+    """Return the value of an answer; the first rule that fits:
+
+    1. an error is raised as UpstreamFailure;
+    2. structured content is the value, an object with the only key ``result`` unwrapped;
+    3. one text is parsed as JSON if it is, and is a string otherwise;
+    4. anything else is the list of its content blocks.
+    """
+    if answer.is_error:
+        raise _failure(upstream, answer, trusted=trusted)
+    if answer.structured_content is not None:
+        value = answer.structured_content
+        return value["result"] if isinstance(value, dict) and value.keys() == {"result"} else value
+    if len(answer.content) == 1 and isinstance(answer.content[0], t.TextContent):
+        text = answer.content[0].text
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+    return [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in answer.content]
+
+
+def _failure(upstream: str, answer: t.CallToolResult, *, trusted: bool) -> UpstreamFailure:
+    text = " ".join(block.text for block in answer.content if isinstance(block, t.TextContent))
+    error = (answer.meta or {}).get(ERROR_META)
+    if isinstance(error, dict) and error.get("kind") in get_args(Kind):
+        retry_after = error.get("retry_after")
+        return UpstreamFailure(
+            upstream,
+            cast("Kind", error["kind"]),
+            _clean(error.get("message"), trusted=trusted),
+            retryable=error["kind"] in {"rate_limited", "unavailable"},
+            retry_after_s=float(retry_after) if isinstance(retry_after, int | float) else None,
+        )
+    return UpstreamFailure(upstream, "upstream", _clean(text, trusted=trusted))
+
+
+def _clean(text: object, *, trusted: bool) -> str:
+    """Return an upstream's words as one bounded line; those of a foreign server are quoted, being data only."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text or "it gave no reason")).split())
+    if len(line) > MAX_MESSAGE_CHARS:
+        line = line[: MAX_MESSAGE_CHARS - 1] + "…"
+    return line if trusted else f"the server says {json.dumps(line, ensure_ascii=False)}"
