@@ -1,0 +1,1 @@
+"""The MCP endpoint: two tools, both protocol eras, stateless, per principal."""

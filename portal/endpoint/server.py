@@ -1,0 +1,98 @@
+"""The MCP server object: two handlers, each the boundary where nothing but our own words goes out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import mcp_types as t
+import structlog
+from mcp.server import CacheHint, Server, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+
+from portal.endpoint.tools import BadArguments, ExecuteArguments, SearchArguments, definitions, parse
+from shared_auth.principal import Principal
+from shared_auth.resource import principal_of
+
+log = structlog.get_logger(__name__)
+
+INSTRUCTIONS = (
+    "One endpoint for the company's systems: `search` finds tools, `execute` runs a Python program over them."
+)
+LIST_TTL_MS = 3_600_000
+
+Progress = Callable[[int, str], Awaitable[None]]
+
+
+class Reply(Protocol):
+    """What a tool answers: one text, and whether it reports a failure."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def is_error(self) -> bool: ...
+
+
+class Searcher(Protocol):
+    """Answers ``search``."""
+
+    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int) -> str: ...
+
+
+class Executor(Protocol):
+    """Answers ``execute``. Cancelling it kills the program."""
+
+    async def execute(self, principal: Principal, code: str, progress: Progress | None = None) -> Reply: ...
+
+
+def build(searcher: Searcher, executor: Executor, *, version: str) -> Server[Any]:
+    """Return the low-level server with exactly ``search`` and ``execute``."""
+
+    async def on_list_tools(
+        _ctx: ServerRequestContext[Any], _params: t.PaginatedRequestParams | None
+    ) -> t.ListToolsResult:
+        return t.ListToolsResult(tools=definitions())
+
+    async def on_call_tool(ctx: ServerRequestContext[Any], params: t.CallToolRequestParams) -> t.CallToolResult:
+        if params.name not in {"search", "execute"}:
+            raise MCPError(t.INVALID_PARAMS, "Unknown tool; this server has search and execute")
+        try:
+            principal = principal_of(ctx.request.scope if ctx.request is not None else {})
+            if params.name == "search":
+                wanted = parse(SearchArguments, params.arguments)
+                text = await searcher.search(principal, wanted.queries, server=wanted.server, limit=wanted.limit)
+                return _text(text)
+            program = parse(ExecuteArguments, params.arguments)
+            reply = await executor.execute(principal, program.code, _progress(ctx))
+            return _text(reply.text, is_error=reply.is_error)
+        except BadArguments as bad:
+            return _text(str(bad), is_error=True)
+        except Exception:
+            # The SDK sends str(exception) to clients of the older protocol: nothing unforeseen may reach it.
+            error_id = secrets.token_hex(6)
+            log.exception("endpoint.failed", tool=params.name, error_id=error_id)
+            return _text(f"The portal failed; nothing is wrong with your request. Error id {error_id}.", is_error=True)
+
+    return Server(
+        "mcp-portal",
+        version=version,
+        instructions=INSTRUCTIONS,
+        cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL_MS, scope="private")},
+        on_list_tools=on_list_tools,
+        on_call_tool=on_call_tool,
+    )
+
+
+def _progress(ctx: ServerRequestContext[Any]) -> Progress | None:
+    if not (ctx.meta or {}).get("progress_token"):
+        return None
+
+    async def report(done: int, message: str) -> None:
+        await ctx.session.report_progress(done, None, message)
+
+    return report
+
+
+def _text(text: str, *, is_error: bool = False) -> t.CallToolResult:
+    return t.CallToolResult(content=[t.TextContent(type="text", text=text)], is_error=is_error)

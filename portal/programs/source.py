@@ -1,0 +1,93 @@
+"""What a program says before it runs: which servers it imports and which tools it names."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+_FENCE = re.compile(r"\A\s*```[ \t]*(?:python|py)?[ \t]*\r?\n(.*?)\r?\n?```\s*\Z", re.DOTALL | re.IGNORECASE)
+
+
+class SourceError(Exception):
+    """The program does not parse. ``line`` counts from 1."""
+
+    def __init__(self, message: str, line: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A parsed program. ``tools`` holds (server, Python name) pairs; ``unresolved`` is true when a server is used in a
+    way that reading cannot follow, so that more tools than those may be called.
+    """
+
+    code: str
+    servers: frozenset[str]
+    tools: frozenset[tuple[str, str]]
+    unresolved: bool
+
+
+def read(code: str, servers: Collection[str]) -> Source:
+    """Parse a program and resolve what it names of ``servers``. Nothing runs. Raises SourceError.
+
+    Resolution errs towards ``unresolved``: a missed name would let a write run unchecked against its stub. (Policy does
+    not depend on it: every call is judged by the gate.)
+    """
+    fenced = _FENCE.match(code)
+    if fenced:
+        code = fenced.group(1)
+    try:
+        tree = ast.parse(code, mode="exec", feature_version=(3, 11))
+    except SyntaxError as error:
+        raise SourceError(f"SyntaxError: {error.msg}", error.lineno) from None
+    except (ValueError, MemoryError, RecursionError):
+        raise SourceError("SyntaxError: the program is nested too deeply or holds a null byte", None) from None
+    try:
+        names = _Names(frozenset(servers))
+        # Imports first: a function may stand above the import that it uses.
+        for node in ast.walk(tree):
+            names.note_import(node)
+        names.visit(tree)
+    except RecursionError:
+        raise SourceError("SyntaxError: the program is nested too deeply", None) from None
+    return Source(code, frozenset(names.servers), frozenset(names.tools), names.unresolved)
+
+
+class _Names(ast.NodeVisitor):
+    """Collects imports of servers, then every use of their names."""
+
+    def __init__(self, known: frozenset[str]) -> None:
+        self._known = known
+        self._aliases: dict[str, str] = {}
+        self.servers: set[str] = set()
+        self.tools: set[tuple[str, str]] = set()
+        self.unresolved = False
+
+    def note_import(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name in self._known:
+                    self.servers.add(alias.name)
+                    self._aliases[alias.asname or alias.name] = alias.name
+        elif isinstance(node, ast.ImportFrom) and node.module in self._known and not node.level:
+            self.servers.add(node.module)
+            for alias in node.names:
+                if alias.name == "*":
+                    self.unresolved = True
+                else:
+                    self.tools.add((node.module, alias.name))
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if isinstance(node.value, ast.Name) and node.value.id in self._aliases and isinstance(node.ctx, ast.Load):
+            self.tools.add((self._aliases[node.value.id], node.attr))
+            return
+        self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        # A module used as a value (passed on, rebound, given to getattr) can be called under any name.
+        if node.id in self._aliases:
+            self.unresolved = True

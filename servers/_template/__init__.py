@@ -1,0 +1,1 @@
+"""Notes of a team: the server that every new server starts from."""

@@ -1,0 +1,24 @@
+"""The server: its settings, its client and its tools put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.server import Server
+
+from servers._kit.server import build
+from servers._kit.tool import discover
+from servers._template.client import open_client
+from servers._template.settings import TemplateSettings
+
+
+def create(settings: Mapping[str, Any]) -> Server[Any]:
+    """Return the MCP server. Raises pydantic.ValidationError for settings that nobody knows."""
+    parsed = TemplateSettings.model_validate(settings)
+    return build(
+        "template",
+        summary="Notes of the team.",
+        tools=discover("servers._template.tools"),
+        client=lambda: open_client(parsed),
+    )
