@@ -1,14 +1,48 @@
 .DEFAULT_GOAL := help
 VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
 
-.PHONY: help test
+.PHONY: help run test check conformance bench docs lock new-server clean
+
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
 
-$(VENV)/.installed: pyproject.toml
-	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -e '.[dev]'
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+run: $(VENV)/.installed ## start the portal with its servers and demo vendors (PORTAL_PORT changes the port)
+	@exec $(BIN)/portal serve
+
 test: $(VENV)/.installed ## set up and run every test
-	$(VENV)/bin/python -m pytest
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+conformance: $(VENV)/.installed ## the MCP conformance suite, both protocol revisions
+	$(BIN)/python -m tests.conformance.run
+
+bench: $(VENV)/.installed ## medians and ratios against a direct call and FastMCP CodeMode
+	$(BIN)/python -m bench
+
+docs: $(VENV)/.installed ## write docs/configuration.md from the settings
+	$(BIN)/python docs/generate.py
+
+lock: ## resolve pyproject.toml into requirements.lock, with hashes and without an index address
+	$(PYTHON) -m venv var/lock
+	var/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	var/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+
+new-server: $(VENV)/.installed ## copy servers/_template: make new-server NAME=x
+	@$(BIN)/python -m servers._kit.new $(NAME)
+
+clean: ## remove the environment and the local state
+	rm -rf $(VENV) var

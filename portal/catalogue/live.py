@@ -1,0 +1,83 @@
+"""The catalogue as it is now: gathered from every upstream at start, and again when one may have changed.
+
+An upstream that stops answering keeps its last good tools, marked stale; one that never answered is shown as down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from portal.catalogue.gather import gather
+from portal.catalogue.records import ServerState, State, Tool
+from portal.catalogue.snapshot import Catalogue
+from portal.upstream.failures import UpstreamFailure
+from portal.upstream.registry import Upstreams
+
+log = structlog.get_logger(__name__)
+
+FIRST_RETRY_S = 1.0
+
+
+class LiveCatalogue:
+    """Holds the current Catalogue; readers take ``current`` once per request and keep it."""
+
+    def __init__(self, upstreams: Upstreams, *, ttl_s: float) -> None:
+        self._upstreams = upstreams
+        self._ttl_s = ttl_s
+        self._tools: dict[str, list[Tool]] = {}
+        self._fresh: set[str] = set()
+        self.current = Catalogue((), ())
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[LiveCatalogue]:
+        """Gather once, then keep fresh. Raises CatalogueConflict when two names collide at start."""
+        await self.refresh(self._upstreams.take_stale())
+        task = asyncio.create_task(self._keep_fresh(), name="catalogue")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def refresh(self, names: set[str]) -> None:
+        """Gather ``names`` again and publish a new Catalogue."""
+        await asyncio.gather(*(self._gather(name) for name in names))
+        states = [self._state(name) for name in self._upstreams.names()]
+        tools = [tool for name in self._upstreams.names() for tool in self._tools.get(name, ())]
+        self.current = Catalogue(tools, states)
+
+    async def _gather(self, name: str) -> None:
+        try:
+            listed = await self._upstreams.tools(name)
+        except UpstreamFailure as failure:
+            self._fresh.discard(name)
+            log.warning("catalogue.stale", upstream=name, kind=failure.kind)
+            return
+        tools, rejects = gather(name, listed)
+        for reject in rejects:
+            log.warning("catalogue.tool_refused", upstream=name, tool=reject.name, reason=reject.reason)
+        self._tools[name] = list(tools)
+        self._fresh.add(name)
+
+    def _state(self, name: str) -> ServerState:
+        state: State = "ready" if name in self._fresh else "stale" if name in self._tools else "down"
+        return ServerState(name, self._upstreams.summary(name), state, self._upstreams.state(name)[1])
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._ttl_s):
+                    await self._upstreams.changed.wait()
+            stale = self._upstreams.take_stale() or set(self._upstreams.names())
+            try:
+                await self.refresh(stale)
+            except Exception:
+                # A collision after start must not stop the portal: the last good catalogue stays in force.
+                log.exception("catalogue.refresh_failed", upstreams=sorted(stale))
+                await asyncio.sleep(FIRST_RETRY_S)

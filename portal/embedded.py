@@ -1,0 +1,39 @@
+"""Demo vendors that `portal serve` starts beside itself, so that a first run has something real to look at."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from portal.settings import ConfigurationError, Upstream
+
+
+class _DemoModule(Protocol):
+    @staticmethod
+    def running(data_dir: Path, options: Mapping[str, Any]) -> AbstractAsyncContextManager[dict[str, Any]]: ...
+
+
+@asynccontextmanager
+async def vendors(upstreams: Mapping[str, Upstream], data_dir: Path) -> AsyncIterator[dict[str, Upstream]]:
+    """Yield the upstreams with the settings of their running demo vendors filled in.
+
+    Raises ConfigurationError for an upstream that asks for a demo and has none.
+    """
+    async with AsyncExitStack() as stack:
+        found: dict[str, Upstream] = {}
+        for name, upstream in upstreams.items():
+            if upstream.demo is None:
+                found[name] = upstream
+                continue
+            try:
+                module = cast("_DemoModule", importlib.import_module(f"{upstream.module}.demo"))
+            except ModuleNotFoundError:
+                raise ConfigurationError(f"upstreams.{name}.demo: {upstream.module} has no demo") from None
+            folder = data_dir / "demo" / name
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            filled = await stack.enter_async_context(module.running(folder, upstream.demo.options))
+            found[name] = upstream.model_copy(update={"settings": {**upstream.settings, **filled}})
+        yield found

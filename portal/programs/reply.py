@@ -1,0 +1,81 @@
+"""How a program ended, as the compact text that the agent reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portal.programs.results import render
+from portal.sandbox.contract import Diagnostic, Outcome
+
+MAX_PRINTED_CHARS = 8_000
+MAX_CALL_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One text for the agent; ``is_error`` when the program did not return."""
+
+    text: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallLine:
+    """One call as the reply lists it."""
+
+    tool: str
+    outcome: str
+    elapsed_ms: float
+
+
+def succeeded(outcome: Outcome, calls: Sequence[CallLine], *, elapsed_ms: float, max_chars: int) -> Reply:
+    """Say what the program returned and printed. Runs off the event loop: the value may be megabytes."""
+    text, cut = render(outcome.value, max_chars)
+    lines = [f"ok · {_count(calls)} · {elapsed_ms:.0f} ms", text]
+    if cut:
+        lines.append("(cut to fit: filter or aggregate in the program, and return less)")
+    lines += _printed(outcome.printed)
+    return Reply("\n".join(lines), is_error=False)
+
+
+def failed(
+    outcome: Outcome, calls: Sequence[CallLine], *, elapsed_ms: float, findings: Sequence[Diagnostic] = ()
+) -> Reply:
+    """Say why the program did not return, where, and which calls it had made by then."""
+    failure = outcome.failure
+    if failure is None:
+        raise ValueError("the program did not fail")
+    lines = [f"failed: {failure.kind} · {_count(calls)} · {elapsed_ms:.0f} ms", failure.traceback or failure.message]
+    if failure.traceback and failure.message not in failure.traceback:
+        lines.append(failure.message)
+    lines += _findings(findings)
+    if calls:
+        lines.append("calls already made:")
+        shown = calls if len(calls) <= MAX_CALL_LINES else calls[-MAX_CALL_LINES:]
+        if len(shown) < len(calls):
+            lines.append(f"  … {len(calls) - len(shown)} earlier")
+        lines += [f"  {call.tool} → {call.outcome} ({call.elapsed_ms:.0f} ms)" for call in shown]
+    lines += _printed(outcome.printed)
+    return Reply("\n".join(lines), is_error=True)
+
+
+def refused(message: str, findings: Sequence[Diagnostic] = ()) -> Reply:
+    """Say why nothing ran."""
+    return Reply("\n".join([message, *_findings(findings)]), is_error=True)
+
+
+def _findings(findings: Sequence[Diagnostic]) -> list[str]:
+    return [f"  line {finding.line}: {finding.message}" for finding in findings[:10]]
+
+
+def _printed(printed: str) -> list[str]:
+    if not printed:
+        return []
+    if len(printed) > MAX_PRINTED_CHARS:
+        printed = printed[:MAX_PRINTED_CHARS] + f"\n… ({len(printed) - MAX_PRINTED_CHARS} more characters)"
+    return ["--- printed", printed.rstrip("\n")]
+
+
+def _count(calls: Sequence[CallLine]) -> str:
+    return f"{len(calls)} call" + ("" if len(calls) == 1 else "s")
