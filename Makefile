@@ -19,7 +19,7 @@ run: $(VENV)/.installed ## start the portal with its servers and demo vendors (P
 	@exec $(BIN)/portal serve
 
 test: $(VENV)/.installed ## set up and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.installed ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ class _DemoModule(Protocol):
 
 
 @asynccontextmanager
-async def vendors(upstreams: Mapping[str, Upstream], data_dir: Path) -> AsyncIterator[dict[str, Upstream]]:
+async def vendors(upstreams: Mapping[str, Upstream], demo_dir: Path) -> AsyncIterator[dict[str, Upstream]]:
     """Yield the upstreams with the settings of their running demo vendors filled in.
 
     Raises ConfigurationError for an upstream that asks for a demo and has none.
@@ -32,7 +32,7 @@ async def vendors(upstreams: Mapping[str, Upstream], data_dir: Path) -> AsyncIte
                 module = cast("_DemoModule", importlib.import_module(f"{upstream.module}.demo"))
             except ModuleNotFoundError:
                 raise ConfigurationError(f"upstreams.{name}.demo: {upstream.module} has no demo") from None
-            folder = data_dir / "demo" / name
+            folder = demo_dir / name
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             filled = await stack.enter_async_context(module.running(folder, upstream.demo.options))
             found[name] = upstream.model_copy(update={"settings": {**upstream.settings, **filled}})

@@ -45,10 +45,17 @@ class Person(_Section):
 class AuthSection(_Section):
     """How people and agents sign in."""
 
+    secret: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Seals signing keys at rest; the same on every replica. Default: a file in data_dir.",
+    )
     local_sign_in: bool = Field(default=True, description="One-time link printed at start; loopback addresses only.")
     local_person: Person = Person()
-    access_token_s: int = Field(default=600, ge=60, le=3_600)
-    refresh_token_s: int = Field(default=30 * 86_400, ge=3_600, le=365 * 86_400)
+    access_token_s: int = Field(default=600, ge=60, le=3_600, description="Life of an access token.")
+    refresh_token_s: int = Field(
+        default=30 * 86_400, ge=3_600, le=365 * 86_400, description="Life of a refresh token; each use makes a new one."
+    )
     cli_token_s: int = Field(default=12 * 3_600, ge=60, le=24 * 3_600, description="Life of `portal token`.")
 
 
@@ -60,25 +67,33 @@ class SandboxSection(_Section):
         description="`require` refuses to start unless every layer is in force; `degrade` goes on with a warning; "
         "`auto` is `degrade` on a loopback address and `require` on any other.",
     )
-    min_workers: int = Field(default=4, ge=1, le=64)
+    min_workers: int = Field(default=4, ge=1, le=64, description="Workers kept warm.")
     max_workers: int = Field(default=64, ge=1, le=512, description="Programs that may run at once.")
-    checkouts_per_worker: int = Field(default=100, ge=1, le=10_000)
-    checkout_timeout_s: float = Field(default=10.0, gt=0, le=120)
-    checkers: int = Field(default=1, ge=1, le=16)
+    checkouts_per_worker: int = Field(
+        default=100, ge=1, le=10_000, description="Programs after which a worker is replaced."
+    )
+    checkout_timeout_s: float = Field(default=10.0, gt=0, le=120, description="Longest wait for a free worker.")
+    checkers: int = Field(default=1, ge=1, le=16, description="Workers that type-check.")
 
 
 class LimitsSection(_Section):
     """Bounds on one program and on its reply."""
 
-    wall_s: float = Field(default=60.0, gt=0, le=3_600)
-    cpu_s: float = Field(default=5.0, gt=0, le=300)
-    memory_bytes: int = Field(default=128 * 1024 * 1024, ge=16 * 1024 * 1024, le=4 * 1024**3)
-    calls: int = Field(default=500, ge=0, le=100_000)
-    in_flight: int = Field(default=32, ge=1, le=1_000)
-    argument_bytes: int = Field(default=1_048_576, ge=1_024, le=64 * 1024 * 1024)
-    result_bytes: int = Field(default=4_194_304, ge=1_024, le=64 * 1024 * 1024)
-    print_bytes: int = Field(default=65_536, ge=0, le=10 * 1024 * 1024)
-    source_bytes: int = Field(default=65_536, ge=1_024, le=1_048_576)
+    wall_s: float = Field(default=60.0, gt=0, le=3_600, description="From start to end, waiting included.")
+    cpu_s: float = Field(default=5.0, gt=0, le=300, description="Own computing, waiting for calls excluded.")
+    memory_bytes: int = Field(
+        default=128 * 1024 * 1024, ge=16 * 1024 * 1024, le=4 * 1024**3, description="Memory of a program."
+    )
+    calls: int = Field(default=500, ge=0, le=100_000, description="Calls of one program.")
+    in_flight: int = Field(default=64, ge=1, le=1_000, description="Calls of one program at once; more wait.")
+    argument_bytes: int = Field(default=1_048_576, ge=1_024, le=64 * 1024 * 1024, description="Arguments of one call.")
+    result_bytes: int = Field(
+        default=4_194_304, ge=1_024, le=64 * 1024 * 1024, description="Value that a program returns."
+    )
+    print_bytes: int = Field(
+        default=65_536, ge=0, le=10 * 1024 * 1024, description="What a program prints; more is dropped."
+    )
+    source_bytes: int = Field(default=65_536, ge=1_024, le=1_048_576, description="Length of a program.")
     reply_chars: int = Field(default=24_000, ge=1_000, le=1_000_000, description="Result text that reaches the agent.")
     programs_per_principal: int = Field(
         default=8, ge=1, le=1_000, description="Programs one principal may run at once."
@@ -88,17 +103,21 @@ class LimitsSection(_Section):
 class PolicySection(_Section):
     """Who may do what."""
 
-    write_groups: list[str] = Field(default_factory=lambda: ["portal-writers"])
+    write_groups: list[str] = Field(
+        default_factory=lambda: ["portal-writers"], description="Members may call tools that write."
+    )
     files: list[Path] = Field(default_factory=list, description="Cedar files that stand beside default.cedar.")
 
 
 class BudgetSection(_Section):
     """Bounds that hold over many programs."""
 
-    writes_per_program: int = Field(default=50, ge=0, le=10_000)
-    calls_per_minute: int = Field(default=3_000, ge=1, le=1_000_000, description="Per principal.")
-    upstream_concurrency: int = Field(default=64, ge=1, le=10_000, description="Calls in flight to one upstream.")
-    call_timeout_s: float = Field(default=30.0, gt=0, le=600)
+    writes_per_program: int = Field(default=50, ge=0, le=10_000, description="More end the program.")
+    calls_per_minute: int = Field(default=3_000, ge=1, le=1_000_000, description="Per person and replica.")
+    upstream_concurrency: int = Field(
+        default=64, ge=1, le=10_000, description="Calls in flight to one upstream, per replica."
+    )
+    call_timeout_s: float = Field(default=30.0, gt=0, le=600, description="Longest wait for one call.")
 
 
 class Demo(_Section):
@@ -110,12 +129,14 @@ class Demo(_Section):
 class Upstream(_Section):
     """One MCP server behind the portal: ``module`` in this process, or ``url`` over HTTP."""
 
-    module: str | None = Field(default=None, pattern=r"^[a-z_][\w.]*$")
-    url: str | None = None
+    module: str | None = Field(
+        default=None, pattern=r"^[a-z_][\w.]*$", description="Package of a server to run in this process."
+    )
+    url: str | None = Field(default=None, pattern=r"^https?://", description="MCP endpoint of a remote server.")
     token: SecretStr | None = Field(default=None, description="Static bearer for `url`; never an agent's token.")
-    summary: str = Field(default="", max_length=300)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    demo: Demo | None = None
+    summary: str = Field(default="", max_length=300, description="What it is for, as `search` shows it.")
+    settings: dict[str, Any] = Field(default_factory=dict, description="The server's own; its README lists them.")
+    demo: Demo | None = Field(default=None, description="Start the server's demo vendor and use it.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Upstream:
@@ -137,14 +158,20 @@ class PortalSettings(BaseSettings):
     )
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(default=8300, ge=0, le=65_535)
+    port: int = Field(default=8300, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     public_url: str | None = Field(default=None, description="How clients reach the portal, without a path.")
-    data_dir: Path = Field(default=Path("var"), description="Database and demo data; created with mode 0700.")
-    database_url: SecretStr | None = Field(default=None, description="Default: SQLite in data_dir.")
+    data_dir: Path = Field(default=Path("var/portal"), description="Database and demo data; created with mode 0700.")
+    database_url: SecretStr | None = Field(
+        default=None, description="`postgresql://…` for replicas. Default: SQLite in data_dir."
+    )
     allowed_hosts: list[str] = Field(default_factory=list, description="Host headers beside public_url's.")
     allowed_origins: list[str] = Field(default_factory=list, description="Web origins that may call the endpoint.")
-    max_request_bytes: int = Field(default=262_144, ge=4_096, le=16 * 1024 * 1024)
-    catalogue_ttl_s: float = Field(default=60.0, ge=1, le=86_400)
+    max_request_bytes: int = Field(
+        default=262_144, ge=4_096, le=16 * 1024 * 1024, description="Body of one request to the endpoint."
+    )
+    catalogue_ttl_s: float = Field(
+        default=60.0, ge=1, le=86_400, description="How often tools are listed again without being told of a change."
+    )
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     auth: AuthSection = AuthSection()

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from portal.catalogue.gather import gather
+from portal.catalogue.gather import CatalogueConflict, gather
 from portal.catalogue.records import ServerState, State, Tool
 from portal.catalogue.snapshot import Catalogue
 from portal.upstream.failures import UpstreamFailure
@@ -31,6 +31,7 @@ class LiveCatalogue:
         self._ttl_s = ttl_s
         self._tools: dict[str, list[Tool]] = {}
         self._fresh: set[str] = set()
+        self._publishing = asyncio.Lock()
         self.current = Catalogue((), ())
 
     @asynccontextmanager
@@ -46,11 +47,19 @@ class LiveCatalogue:
                 await task
 
     async def refresh(self, names: set[str]) -> None:
-        """Gather ``names`` again and publish a new Catalogue."""
-        await asyncio.gather(*(self._gather(name) for name in names))
-        states = [self._state(name) for name in self._upstreams.names()]
-        tools = [tool for name in self._upstreams.names() for tool in self._tools.get(name, ())]
-        self.current = Catalogue(tools, states)
+        """Gather ``names`` again and publish a new Catalogue.
+
+        A server whose names collide keeps its last good tools; one that has none raises CatalogueConflict.
+        """
+        outcomes = await asyncio.gather(*(self._gather(name) for name in names), return_exceptions=True)
+        async with self._publishing:  # of two refreshes at once, the later one must publish last
+            states = [self._state(name) for name in self._upstreams.names()]
+            tools = [tool for name in self._upstreams.names() for tool in self._tools.get(name, ())]
+            # In a thread: an index over thousands of tools takes longer than the event loop may stand still.
+            self.current = await asyncio.to_thread(_renewed, self.current, tools, states)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def _gather(self, name: str) -> None:
         try:
@@ -59,10 +68,17 @@ class LiveCatalogue:
             self._fresh.discard(name)
             log.warning("catalogue.stale", upstream=name, kind=failure.kind)
             return
-        tools, rejects = gather(name, listed)
+        try:
+            tools, rejects = await asyncio.to_thread(gather, name, listed)
+        except CatalogueConflict as conflict:
+            if name not in self._tools:
+                raise
+            self._fresh.discard(name)
+            log.warning("catalogue.conflict", upstream=name, reason=str(conflict))
+            return
         for reject in rejects:
             log.warning("catalogue.tool_refused", upstream=name, tool=reject.name, reason=reject.reason)
-        self._tools[name] = list(tools)
+        self._tools[name] = tools
         self._fresh.add(name)
 
     def _state(self, name: str) -> ServerState:
@@ -78,6 +94,13 @@ class LiveCatalogue:
             try:
                 await self.refresh(stale)
             except Exception:
-                # A collision after start must not stop the portal: the last good catalogue stays in force.
+                # The boundary of this task: whatever one refresh meets, the last good catalogue stays in force.
                 log.exception("catalogue.refresh_failed", upstreams=sorted(stale))
                 await asyncio.sleep(FIRST_RETRY_S)
+
+
+def _renewed(current: Catalogue, tools: list[Tool], states: list[ServerState]) -> Catalogue:
+    """Return ``current`` itself when nothing changed: its stubs and modules stay cached."""
+    if list(current.tools) == tools and list(current.states) == states:
+        return current
+    return Catalogue(tools, states, before=current)

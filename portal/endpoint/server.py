@@ -10,10 +10,10 @@ import mcp_types as t
 import structlog
 from mcp.server import CacheHint, Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from shared_auth.resource import principal_of
 
 from portal.endpoint.tools import BadArguments, ExecuteArguments, SearchArguments, definitions, parse
 from shared_auth.principal import Principal
+from shared_auth.resource import principal_of
 
 log = structlog.get_logger(__name__)
 

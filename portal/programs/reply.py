@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from portal.gate import CallRecord
 from portal.programs.results import render
 from portal.sandbox.contract import Diagnostic, Outcome
 
@@ -20,16 +21,7 @@ class Reply:
     is_error: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CallLine:
-    """One call as the reply lists it."""
-
-    tool: str
-    outcome: str
-    elapsed_ms: float
-
-
-def succeeded(outcome: Outcome, calls: Sequence[CallLine], *, elapsed_ms: float, max_chars: int) -> Reply:
+def succeeded(outcome: Outcome, calls: Sequence[CallRecord], *, elapsed_ms: float, max_chars: int) -> Reply:
     """Say what the program returned and printed. Runs off the event loop: the value may be megabytes."""
     text, cut = render(outcome.value, max_chars)
     lines = [f"ok · {_count(calls)} · {elapsed_ms:.0f} ms", text]
@@ -40,7 +32,7 @@ def succeeded(outcome: Outcome, calls: Sequence[CallLine], *, elapsed_ms: float,
 
 
 def failed(
-    outcome: Outcome, calls: Sequence[CallLine], *, elapsed_ms: float, findings: Sequence[Diagnostic] = ()
+    outcome: Outcome, calls: Sequence[CallRecord], *, elapsed_ms: float, findings: Sequence[Diagnostic] = ()
 ) -> Reply:
     """Say why the program did not return, where, and which calls it had made by then."""
     failure = outcome.failure
@@ -77,5 +69,5 @@ def _printed(printed: str) -> list[str]:
     return ["--- printed", printed.rstrip("\n")]
 
 
-def _count(calls: Sequence[CallLine]) -> str:
+def _count(calls: Sequence[CallRecord]) -> str:
     return f"{len(calls)} call" + ("" if len(calls) == 1 else "s")

@@ -14,7 +14,7 @@ Json = Any
 """A value that JSON can hold: None, bool, int, float, str, list[Json], dict[str, Json]."""
 
 ErrorName = Literal[
-    "RuntimeError", "ValueError", "TypeError", "PermissionError", "LookupError", "TimeoutError", "ConnectionError"
+    "RuntimeError", "ValueError", "TypeError", "PermissionError", "LookupError", "TimeoutError", "OSError"
 ]
 
 
@@ -87,8 +87,9 @@ FailureKind = Literal["invalid", "raised", "limit", "crashed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a program did not return: ``invalid`` (does not parse, or fails its type check: nothing ran), ``raised``,
-    ``limit`` (``limit`` names the Limits field), ``crashed`` (the worker died).
+    """Why a program did not return: ``invalid`` (does not parse, uses what this Python lacks, or imports what does not
+    exist: no call was made), ``raised``, ``limit`` (``limit`` names the Limits field, or what a CallRevoked named),
+    ``crashed`` (the worker died).
     """
 
     kind: FailureKind
@@ -144,7 +145,10 @@ class Sandbox(Protocol):
 
 @dataclass(slots=True)
 class Options:
-    """How to build a sandbox. ``jail``: require (refuse to start without every layer), degrade, or off (tests only)."""
+    """How to build a sandbox. ``jail``: require (refuse to start without every layer), degrade, or off (tests only).
+
+    ``extra`` is for one implementation alone; portal.sandbox.jail.open_jail says what it reads.
+    """
 
     jail: Literal["require", "degrade", "off"] = "require"
     min_workers: int = 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import keyword
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,8 +25,8 @@ class Upstreams:
         self.changed = asyncio.Event()
         self._stale: set[str] = set(upstreams)
         for name in upstreams:
-            if not name.isidentifier() or name.startswith("_"):
-                raise ConfigurationError(f"upstreams.{name}: the name must be a Python identifier")
+            if not name.isidentifier() or name.startswith("_") or keyword.iskeyword(name):
+                raise ConfigurationError(f"upstreams.{name}: the name must be one that programs can import")
         self._configured = dict(upstreams)
         self._connections = {
             name: Connection(name, upstream, on_change=self._mark) for name, upstream in upstreams.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -12,12 +13,12 @@ from jose import jwk, jws
 from shared_auth.jose import MAX_TOKEN_BYTES, BadToken, check_key, sign, verify
 
 
-def _ec(kid: str) -> dict:
+def _ec(kid: str) -> dict[str, Any]:
     key = jwk.construct(ec.generate_private_key(ec.SECP256R1()), "ES256")
     return {**key.to_dict(), "kid": kid}
 
 
-def _public(key: dict) -> dict:
+def _public(key: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in key.items() if name != "d"}
 
 
@@ -33,12 +34,12 @@ GOOD = sign(CLAIMS, ONE, typ="at+jwt")
 HEAD = {"alg": "ES256", "kid": "one", "typ": "at+jwt"}
 
 
-def test_a_token_that_we_signed_yields_its_claims():
+def test_a_token_that_we_signed_yields_its_claims() -> None:
     assert verify(GOOD, KEYS, typ="at+jwt") == CLAIMS
 
 
 @pytest.mark.parametrize("token", [None, b"a.b.c", 7, "", "a.b", "a.b.c.d", "é.b.c", "x" * MAX_TOKEN_BYTES + ".b.c"])
-def test_what_is_no_compact_jws_is_refused(token):
+def test_what_is_no_compact_jws_is_refused(token: Any) -> None:
     with pytest.raises(BadToken, match="not a compact JWS"):
         verify(token, KEYS, typ="at+jwt")
 
@@ -61,7 +62,7 @@ def test_what_is_no_compact_jws_is_refused(token):
         ({"x5c": ["AA"]}, "header parameter refused"),
     ],
 )
-def test_a_changed_header_is_refused(change, why):
+def test_a_changed_header_is_refused(change: Any, why: Any) -> None:
     body, signature = GOOD.split(".")[1:]
     with pytest.raises(BadToken, match=why):
         verify(f"{_b64({**HEAD, **change})}.{body}.{signature}", KEYS, typ="at+jwt")
@@ -77,26 +78,26 @@ def test_a_changed_header_is_refused(change, why):
         (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deeply"),
     ],
 )
-def test_a_body_that_could_be_read_two_ways_or_crash_is_refused_even_when_signed(raw, why):
+def test_a_body_that_could_be_read_two_ways_or_crash_is_refused_even_when_signed(raw: Any, why: Any) -> None:
     token = jws.sign(raw, ONE, headers={"kid": "one", "typ": "at+jwt"}, algorithm="ES256")
     with pytest.raises(BadToken, match=why):
         verify(token, KEYS, typ="at+jwt")
 
 
-def test_changed_claims_do_not_verify():
+def test_changed_claims_do_not_verify() -> None:
     head, _, signature = GOOD.split(".")
     with pytest.raises(BadToken, match="bad signature"):
         verify(f"{head}.{_b64({**CLAIMS, 'sub': 'eve'})}.{signature}", KEYS, typ="at+jwt")
 
 
-def test_keys_that_are_symmetric_for_encryption_or_small_are_refused():
+def test_keys_that_are_symmetric_for_encryption_or_small_are_refused() -> None:
     small = jwk.construct(rsa.generate_private_key(65537, 1024), "RS256").public_key().to_dict()
     for key in (small, {**KEYS["one"], "use": "enc"}, {"kty": "oct", "k": "AA"}, {**KEYS["one"], "crv": "P-384"}):
         with pytest.raises(BadToken):
             check_key(key)
 
 
-def test_an_rsa_key_of_2048_bits_is_accepted():
+def test_an_rsa_key_of_2048_bits_is_accepted() -> None:
     private = jwk.construct(rsa.generate_private_key(65537, 2048), "RS256")
     key = {**private.to_dict(), "kid": "rsa"}
     token = sign(CLAIMS, key, typ="JWT")

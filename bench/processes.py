@@ -1,0 +1,61 @@
+"""What is measured, as processes on loopback ports."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.running import ROOT, free_port
+
+FASTMCP = "fastmcp[code-mode]==4.1.2"
+_PEER = ROOT / "var" / "bench" / "fastmcp"
+
+
+@contextlib.contextmanager
+def upstream() -> Iterator[str]:
+    """Yield the address of the bench upstream."""
+    port = free_port()
+    with _process([sys.executable, "-m", "bench.upstream", str(port)], port):
+        yield f"http://127.0.0.1:{port}/mcp"
+
+
+@contextlib.contextmanager
+def fastmcp(upstream_url: str) -> Iterator[str]:
+    """Yield the address of FastMCP's CodeMode in front of ``upstream_url``; installed into var/bench at first use."""
+    python = _PEER / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(_PEER)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", FASTMCP], check=True)
+    port = free_port()
+    with _process([str(python), str(Path(__file__).with_name("peer_fastmcp.py")), str(port), upstream_url], port):
+        yield f"http://127.0.0.1:{port}/mcp"
+
+
+@contextlib.contextmanager
+def _process(command: list[str], port: int) -> Iterator[None]:
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        _wait(process, port)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        # A connection and no request: an SDK server holds a GET open for ever.
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("a process of the benchmark did not start")

@@ -1,0 +1,219 @@
+"""The composition root: every room is built here, once, and handed to those that need it.
+
+Order of start: database → keys → demo vendors → upstreams → catalogue → sandbox → endpoint; stopped in reverse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+from mcp.server.transport_security import TransportSecuritySettings
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from portal.audit.audit import Audit
+from portal.catalogue.live import LiveCatalogue
+from portal.embedded import vendors
+from portal.endpoint.http import Endpoint, HostGuard
+from portal.endpoint.server import build
+from portal.gate import Gate
+from portal.policy.engine import Policy
+from portal.programs.programs import Programs
+from portal.programs.search import Search
+from portal.sandbox.contract import Limits, Options
+from portal.sandbox.monty import MontySandbox
+from portal.secret import secret_of
+from portal.settings import PortalSettings
+from portal.store.database import migrate, open_database
+from portal.upstream.registry import Upstreams
+from portal.web.home import Home
+from shared_auth.service import Auth
+from shared_auth.settings import AuthSettings
+
+PRUNE_EVERY_S = 3_600
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """A running portal, before any network: what HTTP, the command line and the tests all stand on."""
+
+    settings: PortalSettings
+    app: ASGIApp
+    auth: Auth
+    search: Search
+    programs: Programs
+    upstreams: Upstreams
+    catalogue: LiveCatalogue
+    sandbox: MontySandbox
+    audit: Audit
+    engine: AsyncEngine
+
+
+@asynccontextmanager
+async def open_auth(settings: PortalSettings) -> AsyncIterator[Auth]:
+    """Yield the auth flow alone, for commands that need no more. Raises ConfigurationError."""
+    async with _database(settings) as engine:
+        yield await _auth(settings, engine)
+
+
+@asynccontextmanager
+async def open_portal(
+    settings: PortalSettings, *, demo_dir: Path | None = None, instance: str | None = None
+) -> AsyncIterator[Portal]:
+    """Yield a running portal. Raises ConfigurationError, SandboxUnavailable or CatalogueConflict when it must not run.
+
+    ``demo_dir`` is where demo vendors keep their data; a second portal on the same data_dir needs another one.
+    ``instance`` names this process for the record when the name is its own and outlives a restart.
+    """
+    async with _database(settings) as engine:
+        auth = await _auth(settings, engine)
+        policy = Policy.load(settings.policy.files, write_groups=frozenset(settings.policy.write_groups))
+        async with (
+            vendors(settings.upstreams, demo_dir or settings.data_dir / "demo") as configured,
+            Upstreams(configured).running() as upstreams,
+            LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s).running() as catalogue,
+            Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
+            MontySandbox(sandbox_options(settings)) as sandbox,
+        ):
+            gate = Gate(policy, upstreams, settings.budget)
+            search = Search(catalogue, gate)
+            programs = Programs(
+                sandbox,
+                catalogue,
+                gate,
+                audit,
+                limits=limits(settings),
+                reply_chars=settings.limits.reply_chars,
+                per_principal=settings.limits.programs_per_principal,
+            )
+            security = security_settings(settings)
+            endpoint = Endpoint(
+                build(search, programs, version=version("mcp-portal")),
+                security=security,
+                max_request_bytes=settings.max_request_bytes,
+            )
+            async with endpoint.running(), _pruning(auth):
+                home = Home(auth, catalogue, gate, settings.endpoint)
+                app = application(auth, endpoint, home, security)
+                yield Portal(settings, app, auth, search, programs, upstreams, catalogue, sandbox, audit, engine)
+
+
+@asynccontextmanager
+async def _database(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = open_database(settings.database)
+    try:
+        await migrate(engine)
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _pruning(auth: Auth) -> AsyncIterator[None]:
+    """Delete what has expired, now and every hour."""
+
+    async def prune() -> None:
+        while True:
+            try:
+                await auth.prune()
+            except SQLAlchemyError as error:
+                log.warning("auth.prune_failed", error=type(error).__name__)
+            await asyncio.sleep(PRUNE_EVERY_S)
+
+    task = asyncio.create_task(prune(), name="prune")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _auth(settings: PortalSettings, engine: AsyncEngine) -> Auth:
+    auth = Auth(auth_settings(settings), engine)
+    await auth.start()
+    return auth
+
+
+def application(auth: Auth, endpoint: Endpoint, home: Home, security: TransportSecuritySettings) -> ASGIApp:
+    """Return the ASGI application: the door stands before the endpoint, the host guard before everything."""
+
+    async def healthy(_request: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    routes = [*auth.routes(), Route("/mcp", auth.door(endpoint)), Route("/", home.page), Route("/healthz", healthy)]
+    return HostGuard(Starlette(routes=routes), security=security, paths=["/mcp"])
+
+
+def auth_settings(settings: PortalSettings) -> AuthSettings:
+    """Return what the auth flow needs to know, and nothing else."""
+    section = settings.auth
+    return AuthSettings(
+        issuer=settings.issuer,
+        resource=settings.endpoint,
+        secret=secret_of(settings),
+        access_token_s=section.access_token_s,
+        refresh_token_s=section.refresh_token_s,
+        local_sign_in=section.local_sign_in,
+        local_subject=section.local_person.subject,
+        local_name=section.local_person.name,
+        local_email=section.local_person.email,
+        local_groups=frozenset(section.local_person.groups),
+    )
+
+
+def sandbox_options(settings: PortalSettings) -> Options:
+    """Return how the sandbox is to be built."""
+    section = settings.sandbox
+    return Options(
+        jail=settings.jail,
+        min_workers=section.min_workers,
+        max_workers=section.max_workers,
+        checkouts_per_worker=section.checkouts_per_worker,
+        checkout_timeout_s=section.checkout_timeout_s,
+        checkers=section.checkers,
+    )
+
+
+def limits(settings: PortalSettings) -> Limits:
+    """Return the bounds on one program."""
+    section = settings.limits
+    return Limits(
+        wall_s=section.wall_s,
+        cpu_s=section.cpu_s,
+        memory_bytes=section.memory_bytes,
+        source_bytes=section.source_bytes,
+        calls=section.calls,
+        in_flight=section.in_flight,
+        argument_bytes=section.argument_bytes,
+        result_bytes=section.result_bytes,
+        print_bytes=section.print_bytes,
+    )
+
+
+def security_settings(settings: PortalSettings) -> TransportSecuritySettings:
+    """Return which Host and Origin headers are ours: those of the public address, and what the operator adds."""
+    public = urlsplit(settings.issuer)
+    hosts = [public.netloc, *settings.allowed_hosts]
+    if settings.public_url is None:
+        hosts += [f"{name}:{settings.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
+    origins = [settings.issuer, *settings.allowed_origins]
+    if settings.public_url is None:
+        origins += [f"http://{name}:{settings.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)

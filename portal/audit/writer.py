@@ -1,0 +1,186 @@
+"""Writes the record in groups: whatever is queued while one commit runs shares the next one.
+
+One thread owns one connection, so the event loop never waits for a disk, and a row is durable exactly when the commit
+that holds it has returned. A program whose rows cannot be written is lost as a whole: nothing more of it is recorded,
+and whoever waits for it is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import structlog
+from sqlalchemy import Connection, bindparam, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from portal.store.database import open_writer
+from portal.store.tables import audit_calls, audit_programs
+
+MAX_QUEUED_ROWS = 20_000
+
+Operation = Literal["program", "call", "call_end", "program_end"]
+# Programs before their calls (foreign key), beginnings before their ends.
+_ORDER: tuple[Operation, ...] = ("program", "call", "call_end", "program_end")
+
+log = structlog.get_logger(__name__)
+
+
+class AuditUnavailable(Exception):
+    """The record could not be written. What it stands for must not happen, or must be reported as failed."""
+
+
+@dataclass(slots=True, eq=False)
+class Fate:
+    """What became of one program's record; shared by all of its rows."""
+
+    lost: bool = False
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Batch:
+    """The rows of one commit. Rows may be changed in place until it is ``taken``."""
+
+    rows: list[Row] = field(default_factory=list)
+    taken: bool = False
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Row:
+    """One change, the batch that carries it, and the program that it belongs to."""
+
+    operation: Operation
+    values: dict[str, Any]
+    fate: Fate
+    batch: Batch
+
+    async def durable(self) -> None:
+        """Return once the row is on disk. Raises AuditUnavailable when it is not going to be."""
+        await self.batch.settled.wait()
+        if self.fate.lost:
+            raise AuditUnavailable("the record cannot be written")
+
+
+class Writer:
+    """The only writer of the record in this process."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = open_writer(engine)
+        dialect: Any = sqlite if engine.dialect.name == "sqlite" else postgresql
+        # A commit whose answer was lost is tried again: rows that it did write are then no error.
+        self._statements: dict[Operation, Any] = {
+            "program": dialect.insert(audit_programs).on_conflict_do_nothing(),
+            "call": dialect.insert(audit_calls).on_conflict_do_nothing(),
+            "call_end": _end(audit_calls, audit_calls.c.program_id, audit_calls.c.position),
+            "program_end": _end(audit_programs, audit_programs.c.id, extra=("detail",)),
+        }
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
+        self._pending = Batch()
+        self._writing = self._pending
+        self._wake = asyncio.Event()
+        self._open = True
+
+    def add(self, operation: Operation, values: dict[str, Any], fate: Fate) -> Row:
+        """Queue a change and return at once. Raises AuditUnavailable when the program's record is already lost."""
+        if fate.lost or not self._open:
+            raise AuditUnavailable("the record cannot be written")
+        row = Row(operation, values, fate, self._pending)
+        self._pending.rows.append(row)
+        self._wake.set()
+        return row
+
+    async def room(self) -> None:
+        """Return at once unless the database is far behind; then wait for it."""
+        while len(self._pending.rows) >= MAX_QUEUED_ROWS:
+            await self._pending.settled.wait()
+
+    def start(self) -> asyncio.Task[None]:
+        """Return the task that writes until ``close``, and whatever is queued by then."""
+        task = asyncio.create_task(self._run(), name="audit-writer")
+        task.add_done_callback(self._stopped)
+        return task
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._open or self._pending.rows:
+            await self._wake.wait()
+            self._wake.clear()
+            batch = self._writing = self._pending
+            self._pending = Batch()
+            batch.taken = True
+            rows = [row for row in batch.rows if not row.fate.lost]
+            if rows:
+                await loop.run_in_executor(self._thread, self._write, rows)
+            batch.settled.set()
+
+    def _stopped(self, _task: asyncio.Task[None]) -> None:
+        self._open = False
+        # There are rows left only when the task was cancelled, even before its first step: nobody may wait for them.
+        for batch in (self._writing, self._pending):
+            if not batch.settled.is_set():
+                for row in batch.rows:
+                    row.fate.lost = True
+                batch.settled.set()
+        self._thread.submit(self._engine.dispose)
+        self._thread.shutdown(wait=False)
+
+    def close(self) -> None:
+        """Take no more rows; the task ends when those that are queued are written."""
+        self._open = False
+        self._wake.set()
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        """Write the rows in one commit. Runs in the thread."""
+        try:
+            try:
+                self._commit(rows)
+            except (OperationalError, InterfaceError):
+                # The connection may have died since the last commit (a restarted server): one fresh one is tried.
+                with contextlib.suppress(SQLAlchemyError):
+                    self._engine.dispose()
+                self._commit(rows)
+        except (OperationalError, InterfaceError) as error:
+            _lose(rows, error)
+        except Exception:  # noqa: BLE001 - the boundary to the database: some value is at fault; whose is found out
+            self._write_apart(rows)
+
+    def _write_apart(self, rows: Sequence[Row]) -> None:
+        """Write one program at a time, so that one that the database refuses does not take the others with it."""
+        programs: defaultdict[int, list[Row]] = defaultdict(list)
+        for row in rows:
+            programs[id(row.fate)].append(row)
+        for program in programs.values():
+            try:
+                self._commit(program)
+            except Exception as error:  # noqa: BLE001 - as above: whatever it is, this program was not recorded
+                _lose(program, error)
+
+    def _commit(self, rows: Sequence[Row]) -> None:
+        with self._engine.begin() as connection:
+            for operation in _ORDER:
+                self._execute(connection, operation, [row.values for row in rows if row.operation == operation])
+
+    def _execute(self, connection: Connection, operation: Operation, values: list[dict[str, Any]]) -> None:
+        if values:
+            connection.execute(self._statements[operation], values)
+
+
+def _end(table: Any, *keys: Any, extra: tuple[str, ...] = ()) -> Any:
+    names = ("outcome", "result_bytes", "elapsed_ms", *extra)
+    found = [key == bindparam(f"key_{key.name}") for key in keys]
+    return update(table).where(*found).values({name: bindparam(f"new_{name}") for name in names})
+
+
+def _lose(rows: Iterable[Row], error: Exception) -> None:
+    # The type alone: a database error quotes the statement's parameters.
+    log.error("audit.not_written", error=type(error).__name__)
+    for row in rows:
+        row.fate.lost = True

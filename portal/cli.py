@@ -1,0 +1,168 @@
+"""The `portal` command. Exit codes: 0 done, 1 the thing itself failed, 2 the portal cannot work like this."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import uvloop
+
+from portal import inspection, remote
+from portal.app import open_auth, open_portal
+from portal.audit.audit import AuditUnavailable
+from portal.catalogue.gather import CatalogueConflict
+from portal.log import configure
+from portal.programs.reply import Reply
+from portal.sandbox.contract import SandboxUnavailable
+from portal.serve import serve as serve_portal
+from portal.settings import ConfigurationError, load
+from portal.store.database import DatabaseRefused
+from shared_auth.settings import ConfigurationError as AuthConfigurationError
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="One MCP endpoint and one login in front of every internal system.",
+)
+
+MENDABLE = (
+    ConfigurationError,
+    AuthConfigurationError,
+    AuditUnavailable,
+    CatalogueConflict,
+    DatabaseRefused,
+    SandboxUnavailable,
+)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="portal.toml to read.", show_default=False)]
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Start the portal with its servers and print how to connect."""
+    settings = load(config)
+    configure(settings.log_format, settings.log_level)
+    _run(serve_portal(settings, lambda text: print(text, flush=True)))
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Show the effective settings, ping every upstream, and name the sandbox layers in force."""
+    settings = load(config)
+    configure("text", "error")
+    report, healthy = _run(inspection.inspect(settings))
+    print(report)
+    raise typer.Exit(0 if healthy else 1)
+
+
+@app.command()
+def search(
+    queries: Annotated[list[str] | None, typer.Argument(help="Short queries, one per step of the task.")] = None,
+    server: Annotated[str | None, typer.Option(help="Only this server.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=30)] = 8,
+    config: ConfigOption = None,
+) -> None:
+    """Find tools, as an agent does."""
+    settings = load(config)
+    configure("text", "error")
+
+    async def go() -> Reply:
+        arguments = {"queries": queries or [], "limit": limit} | ({"server": server} if server else {})
+        answered = await remote.call(settings, "search", arguments)
+        if answered is not None:
+            return answered
+        async with open_portal(settings) as portal:
+            principal = await portal.auth.local_principal()
+            return Reply(
+                await portal.search.search(principal, queries or [], server=server, limit=limit), is_error=False
+            )
+
+    _print(_run(go()))
+
+
+@app.command()
+def run(
+    file: Annotated[str, typer.Argument(help="A program, or - for standard input.")],
+    config: ConfigOption = None,
+) -> None:
+    """Run a program through the same path as an agent's: the running portal's, or else one opened for this run."""
+    settings = load(config)
+    configure("text", "error")
+    try:
+        code = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {type(error).__name__}") from None
+
+    async def go() -> Reply:
+        answered = await remote.call(settings, "execute", {"code": code})
+        if answered is not None:
+            return answered
+        async with open_portal(settings) as portal:
+            return await portal.programs.execute(await portal.auth.local_principal(), code)
+
+    _print(_run(go()))
+
+
+@app.command()
+def token(config: ConfigOption = None) -> None:
+    """Print an access token of the local person (local sign-in only)."""
+    settings = load(config)
+    configure("text", "error")
+
+    async def go() -> str:
+        async with open_auth(settings) as auth:
+            return await auth.local_token(ttl_s=settings.auth.cli_token_s)
+
+    print(_run(go()))
+
+
+@app.command("sign-in")
+def sign_in(config: ConfigOption = None) -> None:
+    """Print a fresh one-time sign-in link (local sign-in only)."""
+    settings = load(config)
+    configure("text", "error")
+
+    async def go() -> str:
+        async with open_auth(settings) as auth:
+            return await auth.sign_in_link()
+
+    print(_run(go()))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _print(reply: Reply) -> None:
+    print(reply.text)
+    if reply.is_error:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command. What the operator can mend is one line on standard error, never a traceback."""
+    try:
+        app()
+    except (
+        ConfigurationError,
+        AuthConfigurationError,
+        AuditUnavailable,
+        CatalogueConflict,
+        SandboxUnavailable,
+    ) as error:
+        logging.shutdown()
+        print(f"portal: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

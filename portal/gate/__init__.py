@@ -1,0 +1,8 @@
+"""The one place where a program's call is judged."""
+
+from __future__ import annotations
+
+from portal.gate.gate import Gate
+from portal.gate.session import Caller, CallRecord, Session, ToolFinder
+
+__all__ = ["CallRecord", "Caller", "Gate", "Session", "ToolFinder"]

@@ -1,0 +1,55 @@
+"""`portal check`: what this portal would do, without doing it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from portal.app import Portal, open_portal
+from portal.settings import PortalSettings
+
+
+async def inspect(settings: PortalSettings) -> tuple[str, bool]:
+    """Return (a report, whether everything is as it should be). Secrets are masked by their type."""
+    lines = ["settings"]
+    lines += _flat(settings.model_dump(mode="json"), "  ")
+    # A portal may be running on the same data_dir: demo vendors of this look keep theirs elsewhere.
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_portal(settings, demo_dir=Path(folder)) as portal:
+            upstreams, reachable = await _upstreams(portal)
+            layers, confined = _layers(portal)
+    return "\n".join([*lines, *upstreams, *layers]), reachable and (confined or settings.jail == "degrade")
+
+
+async def _upstreams(portal: Portal) -> tuple[list[str], bool]:
+    lines = ["upstreams"]
+    healthy = True
+    for name in portal.upstreams.names():
+        started = time.perf_counter()
+        await portal.catalogue.refresh({name})
+        state = next(s for s in portal.catalogue.current.states if s.name == name)
+        count = sum(tool.server == name for tool in portal.catalogue.current.tools)
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        detail = f" ({state.detail})" if state.detail else ""
+        lines.append(f"  {name}: {state.state}{detail}, {count} tools, {elapsed_ms:.0f} ms")
+        healthy = healthy and state.state == "ready"
+    return lines, healthy
+
+
+def _layers(portal: Portal) -> tuple[list[str], bool]:
+    layers = portal.sandbox.layers()
+    lines = ["sandbox layers"]
+    for layer in layers:
+        mark = "in force" if layer.active else "MISSING"
+        lines.append(f"  {layer.name}: {mark}" + (f" ({layer.detail})" if layer.detail else ""))
+    return lines, all(layer.active for layer in layers)
+
+
+def _flat(value: object, indent: str, name: str = "") -> list[str]:
+    if isinstance(value, dict) and value:
+        found = []
+        for key, item in value.items():
+            found += _flat(item, indent, f"{name}.{key}" if name else str(key))
+        return found
+    return [f"{indent}{name} = {value!r}"]

@@ -1,0 +1,109 @@
+"""Reads policy files. What comes out parses, uses only words of the schema, and names every policy once.
+
+A file that does not is refused at start with its name and line: a policy that silently said nothing would be worse.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cedarpy
+
+from portal.settings import ConfigurationError
+
+HERE = Path(__file__).parent
+DEFAULT = HERE / "default.cedar"
+SCHEMA = HERE / "schema.cedarschema"
+MAX_FILE_BYTES = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    path: Path
+    text: str
+
+    def refused(self, line: int, why: str) -> ConfigurationError:
+        return ConfigurationError(f"policy: {self.path}, line {line}: {why}")
+
+    def line_of(self, annotation: str) -> int:
+        """Return where a policy with this ``@id`` begins; 1 when that cannot be told."""
+        found = re.search(rf'@id\s*\(\s*"{re.escape(annotation)}"\s*\)', self.text)
+        return self.text.count("\n", 0, found.start()) + 1 if found else 1
+
+
+def read_policies(files: Sequence[Path]) -> cedarpy.PolicySet:
+    """Return default.cedar and ``files`` as one set. Raises ConfigurationError."""
+    schema = cedarpy.Schema.from_str(SCHEMA.read_text(encoding="utf-8"))
+    named: dict[str, Path] = {}
+    sources = [_read(path) for path in (DEFAULT, *files)]
+    for source in sources:
+        for name in _names(source):
+            if name in named:
+                raise source.refused(source.line_of(name), f'@id("{name}") is already used in {named[name]}')
+            named[name] = source.path
+        _validate(source, schema)
+    return cedarpy.PolicySet.from_str("\n".join(source.text for source in sources))
+
+
+def _read(path: Path) -> _Source:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigurationError(f"policy: {path} has more than {MAX_FILE_BYTES} bytes")
+        return _Source(path, content.decode())
+    except OSError as error:
+        raise ConfigurationError(f"policy: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"policy: {path}, line {line}: not UTF-8") from None
+
+
+def _names(source: _Source) -> list[str]:
+    """Return the ``@id`` of every policy. Each must have one: it is how the record says which rule decided."""
+    try:
+        found = cedarpy.policies_to_pst(source.text)
+    except ValueError as error:
+        raise source.refused(_line_of_error(source.text, str(error)), str(error)) from None
+    if found.templates:
+        raise source.refused(1, "templates (?principal, ?resource) permit nothing by themselves; write the policy out")
+    names: list[str] = []
+    for policy in found.static_policies.values():
+        name = policy.annotations.get("id")
+        if not name:
+            after = f'the one after @id("{names[-1]}")' if names else "the first one"
+            raise source.refused(
+                source.line_of(names[-1]) if names else 1, f'every policy needs @id("name"); {after} has none'
+            )
+        if name in names:
+            raise source.refused(source.line_of(name), f'@id("{name}") is used twice')
+        names.append(name)
+    return names
+
+
+def _validate(source: _Source, schema: cedarpy.Schema) -> None:
+    result = cedarpy.validate_policies(source.text, schema)
+    if result.validation_passed:
+        return
+    for error in result.errors:
+        name = result.id_annotations_by_policy_id.get(error.policy_id, "")
+        raise source.refused(source.line_of(name), f'policy "{name}": {error.error}')
+    raise source.refused(1, "the policies do not fit the schema")
+
+
+def _line_of_error(text: str, message: str) -> int:
+    """Return the line at which parsing fails with ``message``, which says what is wrong but not where.
+
+    It is the first line that makes the text before it fail in the same way.
+    """
+    lines = text.splitlines(keepends=True)
+    for count in range(1, len(lines)):
+        try:
+            cedarpy.PolicySet.from_str("".join(lines[:count]))
+        except ValueError as error:
+            if str(error) == message:
+                return count
+    return max(len(lines), 1)

@@ -1,0 +1,185 @@
+"""One program's life: read → check when a write is named → run → reply, on the record from its first moment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from portal.audit.audit import Audit, AuditUnavailable
+from portal.catalogue.live import LiveCatalogue
+from portal.catalogue.records import Tool
+from portal.catalogue.snapshot import Catalogue
+from portal.gate import Gate, Session
+from portal.programs.progress import Progress, reporting
+from portal.programs.reply import Reply, failed, refused, succeeded
+from portal.programs.source import Source, SourceError, read
+from portal.sandbox.contract import Diagnostic, Failure, Limits, Module, Outcome, Sandbox, SandboxUnavailable
+from shared_auth.principal import Principal
+
+Allowed = Callable[[Tool], bool]
+
+INLINE_SOURCE_CHARS = 2_000
+"""Longer programs are parsed in a thread: parsing 64 KB takes longer than the event loop may be held."""
+
+EXPLAINED = ("TypeError", "AttributeError", "NameError", "KeyError", "ImportError", "ModuleNotFoundError")
+"""Python errors that a type check may explain better than the traceback alone."""
+
+
+class Programs:
+    """Runs programs for principals. A program that cannot be recorded does not run (docs/decisions/0007)."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        catalogue: LiveCatalogue,
+        gate: Gate,
+        audit: Audit,
+        *,
+        limits: Limits,
+        reply_chars: int,
+        per_principal: int,
+    ) -> None:
+        self._sandbox = sandbox
+        self._catalogue = catalogue
+        self._gate = gate
+        self._audit = audit
+        self._limits = limits
+        self._reply_chars = reply_chars
+        self._per_principal = per_principal
+        self._running: Counter[tuple[str, str]] = Counter()
+
+    async def execute(self, principal: Principal, code: str, progress: Progress | None = None) -> Reply:
+        """Run ``code`` as ``principal`` and return what the agent reads. Cancelling kills the program.
+
+        Steps: size → parse → admit → record → check (a write is named) → run → record the end → reply. The reply is
+        given only after the record is durable.
+        """
+        started = time.perf_counter()
+        if len(code.encode("utf-8", "replace")) > self._limits.source_bytes:
+            return refused(f"The program is longer than {self._limits.source_bytes} bytes. Nothing ran.")
+        catalogue = self._catalogue.current
+        try:
+            source = await self._read(code, catalogue)
+        except SourceError as error:
+            where = f" (line {error.line})" if error.line else ""
+            return refused(f"failed: invalid · nothing ran\n{error.message}{where}")
+        who = (principal.issuer, principal.subject)
+        if self._running[who] >= self._per_principal:
+            return refused(f"{self._per_principal} programs of yours are running already; nothing ran. Wait for one.")
+        self._running[who] += 1
+        try:
+            return await self._recorded(principal, source, catalogue, progress, started)
+        except AuditUnavailable:
+            return refused("The record cannot be written, so programs do not run. Try again; tell an operator.")
+        except SandboxUnavailable as error:
+            return refused(f"The portal could not run the program: {error}. Try again; nothing is wrong with it.")
+        finally:
+            self._running[who] -= 1
+            if not self._running[who]:
+                del self._running[who]
+
+    async def _read(self, code: str, catalogue: Catalogue) -> Source:
+        if len(code) <= INLINE_SOURCE_CHARS:
+            return read(code, catalogue.servers())
+        return await asyncio.to_thread(read, code, catalogue.servers())
+
+    async def _recorded(
+        self,
+        principal: Principal,
+        source: Source,
+        catalogue: Catalogue,
+        progress: Progress | None,
+        started: float,
+    ) -> Reply:
+        log = await self._audit.begin(principal, source=source.code)
+        try:
+            session = self._gate.open(principal, catalogue, log)
+            outcome, findings = await self._checked_run(principal, source, catalogue, session, progress)
+        except BaseException as error:
+            # Whatever ended it, the record says so before anybody hears of it.
+            end = "cancelled" if isinstance(error, asyncio.CancelledError) else "unavailable"
+            with contextlib.suppress(AuditUnavailable):
+                await asyncio.shield(log.finish(end))
+            raise
+        await log.finish("ok" if outcome.failure is None else outcome.failure.kind)
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        if outcome.failure is not None:
+            return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=findings)
+        if _is_small(outcome.value):
+            return succeeded(outcome, session.calls, elapsed_ms=elapsed_ms, max_chars=self._reply_chars)
+        return await asyncio.to_thread(
+            succeeded, outcome, session.calls, elapsed_ms=elapsed_ms, max_chars=self._reply_chars
+        )
+
+    async def _checked_run(
+        self,
+        principal: Principal,
+        source: Source,
+        catalogue: Catalogue,
+        session: Session,
+        progress: Progress | None,
+    ) -> tuple[Outcome, Sequence[Diagnostic]]:
+        allowed = self._gate.allowed(principal)
+        modules = [catalogue.module(server, allowed) for server in sorted(source.servers)]
+        checked = bool(modules) and not _reads_only(source, catalogue, allowed)
+        if checked:
+            findings = await self._sandbox.check(source.code, modules)
+            if findings:
+                return Outcome(failure=Failure("invalid", "The type check failed; nothing ran.")), findings
+        outcome = await self._run(source, modules, session, progress)
+        if checked or not modules or not _explainable(outcome):
+            return outcome, ()
+        try:
+            return outcome, await self._sandbox.check(source.code, modules)
+        except SandboxUnavailable:
+            return outcome, ()  # The check would only explain; the program's own failure is known already.
+
+    async def _run(
+        self,
+        source: Source,
+        modules: Sequence[Module],
+        session: Session,
+        progress: Progress | None,
+    ) -> Outcome:
+        if progress is None:
+            return await self._sandbox.run(source.code, modules, session.call, self._limits)
+        async with reporting(progress) as report:
+
+            async def call(server: str, function: str, arguments: dict[str, Any]) -> Any:
+                report(f"{server}.{function}")
+                return await session.call(server, function, arguments)
+
+            return await self._sandbox.run(source.code, modules, call, self._limits)
+
+
+def _reads_only(source: Source, catalogue: Catalogue, allowed: Allowed) -> bool:
+    """Say whether every tool that the program can reach is known to be a read (DESIGN: then it need not be checked)."""
+    if source.unresolved:
+        return False
+    for server, name in source.tools:
+        tool = catalogue.find(server, name)
+        if tool is None or tool.effect != "read" or not allowed(tool):
+            return False
+    return True
+
+
+def _explainable(outcome: Outcome) -> bool:
+    failure = outcome.failure
+    if failure is None or failure.kind not in {"raised", "invalid"}:
+        return False
+    return any(name in failure.message or name in failure.traceback for name in EXPLAINED)
+
+
+def _is_small(value: Any) -> bool:
+    """Say whether rendering the value cannot take long: a scalar, or a short text or list of scalars."""
+    if isinstance(value, str):
+        return len(value) < 10_000
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return len(value) < 50 and all(not isinstance(v, dict | list) and _is_small(v) for v in value)
+    return True

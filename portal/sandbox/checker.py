@@ -1,0 +1,163 @@
+"""The type check: a program is judged against the stubs of its modules, and nothing of it runs.
+
+The program's body is put into a function that nobody calls, and its imports before that function, where the checker
+follows them. A deliberate error is added at the end: a text with a finding is neither executed nor remembered by the
+worker, so one session, warm with the stubs, serves many programs that cannot see one another.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portal.sandbox import events, requests
+from portal.sandbox.contract import Diagnostic, Module, SandboxUnavailable
+from portal.sandbox.events import Event, Kind, System
+from portal.sandbox.pool import Lease, Pool
+from portal.sandbox.wire import ProtocolError
+from portal.sandbox.worker import FrameTooLarge, Worker, WorkerDied
+
+CHECK_CPU_S = 10.0
+CHECK_MEMORY_BYTES = 64 * 1024 * 1024
+MAX_FINDINGS = 50
+CACHED = 512
+_MAX_FRAME_BYTES = 4 * 1024 * 1024
+_SENTINEL = "__mcp_portal_end_of_program__"
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """The text that is checked. ``lines`` maps each of its lines, from 1, to a line of the program (0: none)."""
+
+    text: str
+    lines: tuple[int, ...]
+
+
+class Checker:
+    """Checks programs on a pool of its own."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._known: OrderedDict[bytes, tuple[Diagnostic, ...]] = OrderedDict()
+
+    async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:
+        """Return the findings, in order of lines. Raises SandboxUnavailable."""
+        key = _digest([code, *_stub_parts(modules)])
+        known = self._known.get(key)
+        if known is not None:
+            self._known.move_to_end(key)
+            return list(known)
+        try:
+            wrapped = wrap(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = getattr(error, "lineno", None) or 1
+            return [Diagnostic(line, f"SyntaxError: {getattr(error, 'msg', None) or error}", "invalid-syntax")]
+        async with self._pool.lease() as lease:
+            findings = await self._judge(lease, wrapped, modules)
+        self._known[key] = tuple(findings)
+        if len(self._known) > CACHED:
+            self._known.popitem(last=False)
+        return findings
+
+    async def _judge(self, lease: Lease, wrapped: Wrapped, modules: Sequence[Module]) -> list[Diagnostic]:
+        worker = lease.worker
+        session = _digest(_stub_parts(modules))
+        try:
+            if worker.session != session:
+                # A session remembers stubs; another set of modules must not see these.
+                if worker.session:
+                    await worker.ask(requests.RESET)
+                await worker.ask(_OPEN)
+                worker.session = session
+            event = await self._feed(worker, wrapped.text, {module.name: module.stubs for module in modules})
+            found = _findings(event, wrapped)
+            lease.clean = True
+            return found
+        except (WorkerDied, FrameTooLarge, ProtocolError) as error:
+            raise SandboxUnavailable(f"the type check failed: {error}") from error
+
+    async def _feed(self, worker: Worker, text: str, stubs: dict[str, str]) -> Event:
+        event = await worker.ask(requests.feed(text), _MAX_FRAME_BYTES)
+        while event.kind is Kind.SYSTEM:
+            call = events.system(event.body)
+            if call.operation != System.STUBS:
+                raise ProtocolError("a checker wanted to run something")
+            wanted = {name: stubs[name] for name in events.names(call.body) if name in stubs}
+            result, nodes = requests.stubs_result(wanted)
+            event = await worker.ask(requests.resume(call.call_id, result, nodes), _MAX_FRAME_BYTES)
+        return event
+
+
+_OPEN = requests.configure(
+    cpu_s=CHECK_CPU_S, memory_bytes=CHECK_MEMORY_BYTES, recursion=100, suspensions=1_000, check=True
+)
+
+
+def wrap(code: str) -> Wrapped:
+    """Return the text to check. Raises SyntaxError, ValueError (NUL), RecursionError."""
+    imports = _imports(_parse(code))
+    body = _blank(code, imports)
+    head = [(ast.unparse(node), node.lineno) for node in imports]
+    text = "".join(f"{line}\n" for line, _ in head)
+    text += "async def __program__():\n" + _indented(body) + f"\n pass\n{_SENTINEL}: int = ''\n"
+    count = body.count("\n") + 1
+    return Wrapped(text, (*(line for _, line in head), 0, *range(1, count + 1), 0, 0))
+
+
+def _parse(code: str) -> ast.Module:
+    return ast.parse(code, "program.py", feature_version=(3, 14))
+
+
+def _findings(event: Event, wrapped: Wrapped) -> list[Diagnostic]:
+    if event.kind is Kind.ERROR:
+        # What the worker's own parser does not know is reported when the program runs; it has nothing to type-check.
+        return []
+    if event.kind is not Kind.FINDINGS:
+        raise ProtocolError("a check that found nothing, not even the deliberate error")
+    try:
+        reported = json.loads("".join(events.names(event.body)))
+        rows = [(int(item["location"]["row"]), str(item["message"]), str(item["name"] or "")) for item in reported]
+    except (ValueError, TypeError, KeyError):
+        raise ProtocolError("findings in an unknown form") from None
+    found = {
+        Diagnostic(wrapped.lines[row - 1], message[:1_000], rule)
+        for row, message, rule in rows
+        if 1 <= row <= len(wrapped.lines) and wrapped.lines[row - 1]
+    }
+    return sorted(found, key=lambda finding: (finding.line, finding.message))[:MAX_FINDINGS]
+
+
+def _imports(tree: ast.Module) -> list[ast.Import | ast.ImportFrom]:
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return sorted(found, key=lambda node: (node.lineno, node.col_offset))
+
+
+def _blank(code: str, imports: Sequence[ast.Import | ast.ImportFrom]) -> str:
+    """Return the program with each import replaced by ``pass``, on as many lines as before."""
+    lines = [line.encode() for line in code.split("\n")]
+    for node in reversed(imports):
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset or 0 :]
+        lines[first : last + 1] = [before + b"pass" + after, *[b""] * (last - first)]
+    return b"\n".join(lines).decode()
+
+
+def _indented(code: str) -> str:
+    return "\n".join(f" {line}" for line in code.split("\n"))
+
+
+def _stub_parts(modules: Sequence[Module]) -> list[str]:
+    return [part for module in sorted(modules, key=lambda m: m.name) for part in (module.name, module.stubs)]
+
+
+def _digest(parts: Sequence[str]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.digest()

@@ -1,0 +1,297 @@
+"""One program's run: the conversation with its worker, from the first request to the outcome.
+
+Whatever way it ends, no call is left running. ``clean`` tells the pool whether the worker may serve again: only after a
+program that ended by itself, within every limit and protocol rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+from portal.sandbox import events, failures, requests
+from portal.sandbox.budget import Budget, OverBudget, decoded
+from portal.sandbox.calls import Answer, BadCall, Calls, TooManyCalls
+from portal.sandbox.contract import (
+    CallRevoked,
+    Dispatch,
+    Failure,
+    Limits,
+    Module,
+    Outcome,
+    SandboxUnavailable,
+)
+from portal.sandbox.decode import Arena
+from portal.sandbox.encode import Nodes, is_small
+from portal.sandbox.events import Event, Kind, System
+from portal.sandbox.wire import ProtocolError
+from portal.sandbox.worker import FrameTooLarge, Worker, WorkerDied
+
+CPU_GRACE_S = 1.0
+"""How long past its processor time a worker may take to stop by itself before it is killed."""
+
+MAX_SLEEP_S = 60.0
+_FRAME_OVERHEAD_BYTES = 65_536
+_NODE_BYTES = 16
+_MEMORY_EXIT = 65
+"""How a worker ends when it reaches the hard ceiling above its memory limit (measured, runtime 1.4.0)."""
+
+
+class _Ended(Exception):
+    """The program is over; the worker is not to be used again."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Program:
+    """A program on a worker that nobody else uses."""
+
+    def __init__(
+        self, worker: Worker, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits
+    ) -> None:
+        self._worker = worker
+        self._code = code
+        self._modules = {module.name: module for module in modules}
+        self._calls = Calls(modules, dispatch, limits)
+        self._limits = limits
+        self._max_suspensions = limits.calls * 4 + 1_000
+        self._suspensions = 0
+        self._printed: list[str] = []
+        self._printed_left = limits.print_bytes
+        self._cut = False
+        self._cpu_us = 0
+        self._started = False
+        self._overdue = False
+        self.clean = False
+        # A program whose person was revoked ends in mid-computation, not at its next call.
+        self._calls.revoked.add_done_callback(self._stop)
+
+    async def run(self) -> Outcome:
+        """Return how the program ended. Raises SandboxUnavailable when the worker broke its protocol."""
+        loop = asyncio.get_running_loop()
+        wall_s = loop.time() + self._limits.wall_s
+        try:
+            async with asyncio.timeout_at(wall_s) as timer:
+                with self._worker.watched(lambda: timer.reschedule(loop.time())):
+                    return await self._run()
+        except TimeoutError:
+            if loop.time() < wall_s:
+                # The worker died while it waited for a call: the call is not worth waiting for any more.
+                return self._outcome(await self._death("the worker process died"))
+            return self._outcome(failures.over_limit("wall_s", self._limits))
+        except _Ended as ended:
+            return self._outcome(ended.failure)
+        except ProtocolError as error:
+            raise SandboxUnavailable(f"a worker broke its protocol: {error}") from error
+        finally:
+            if not self.clean:
+                self._worker.kill()
+            await self._calls.end()
+
+    async def _run(self) -> Outcome:
+        limits = self._limits
+        opened = requests.configure(
+            cpu_s=limits.cpu_s,
+            memory_bytes=limits.memory_bytes,
+            recursion=limits.recursion,
+            suspensions=self._max_suspensions,
+        )
+        await self._turn(opened)
+        event = await self._turn(requests.feed(self._code))
+        while event.kind not in {Kind.COMPLETE, Kind.ERROR}:
+            self._suspensions += 1
+            if self._suspensions > self._max_suspensions:
+                raise _Ended(failures.over_limit("calls", limits))
+            event = await self._turn(await self._answer(event))
+        if event.kind is Kind.ERROR:
+            found = events.error(event.body)
+            if not found.frames and found.message.startswith("protocol violation"):
+                # The worker did not understand us: a program cannot raise without a frame of its own.
+                raise ProtocolError(found.message[:300])
+            failure = failures.from_error(
+                found, self._code, limits, started=self._started, called=self._calls.made > 0, known=list(self._modules)
+            )
+            # A limit stops the interpreter in mid-operation: its memory is in no known state any more.
+            self.clean = failure.kind != "limit" and await self._reset()
+            return self._outcome(failure)
+        value = await self._value(event)
+        self.clean = await self._reset()
+        return Outcome(value, self._text(), None, self._cpu_us / 1_000)
+
+    async def _reset(self) -> bool:
+        try:
+            return (await self._worker.ask(requests.RESET)).kind is Kind.OK
+        except (WorkerDied, FrameTooLarge, ProtocolError):
+            # The program has ended well; only its worker has not.
+            return False
+
+    async def _turn(self, request: bytes) -> Event:
+        """Send a request and return the event that ends the worker's turn, collecting what is printed meanwhile."""
+        worker, limits = self._worker, self._limits
+        largest = max(limits.result_bytes, limits.argument_bytes, limits.print_bytes)
+        max_bytes = 2 * largest + _NODE_BYTES * limits.nodes + _FRAME_OVERHEAD_BYTES
+        deadline_s = limits.cpu_s - self._cpu_us / 1_000_000 + CPU_GRACE_S
+        worker.send(request)
+        timer = asyncio.get_running_loop().call_later(deadline_s, self._overrun)
+        try:
+            while True:
+                event = await worker.receive(max_bytes)
+                if event.kind is not Kind.PRINT:
+                    break
+                self._print(event)
+        except FrameTooLarge as error:
+            limit = "argument_bytes" if error.kind == Kind.CALL else "result_bytes"
+            raise _Ended(failures.over_limit(limit, limits)) from None
+        except WorkerDied as error:
+            raise _Ended(await self._death(error.reason)) from None
+        finally:
+            timer.cancel()
+        self._cpu_us = max(self._cpu_us, event.cpu_us)
+        self._started = self._started or event.cpu_us > 0 or self._suspensions > 0
+        if self._calls.revoked.done():
+            raise _Ended(_revoked(self._calls.revoked.result()))
+        return event
+
+    def _overrun(self) -> None:
+        self._overdue = True
+        self._worker.kill()
+
+    async def _death(self, reason: str) -> Failure:
+        if self._calls.revoked.done():
+            return _revoked(self._calls.revoked.result())
+        if self._overdue:
+            return failures.over_limit("cpu_s", self._limits)
+        await self._worker.close()
+        if self._worker.exit_status() == _MEMORY_EXIT:
+            return failures.over_limit("memory_bytes", self._limits)
+        return Failure("crashed", f"{reason}; nothing else is affected, the program can be run again")
+
+    async def _answer(self, event: Event) -> bytes:
+        """Return the request that answers a suspension."""
+        if event.kind is Kind.CALL:
+            return await self._call(events.call(event.body))
+        if event.kind is Kind.NAME:
+            return requests.UNDEFINED_NAME
+        if event.kind is Kind.FUTURES:
+            return await self._futures(events.futures(event.body))
+        if event.kind is Kind.SYSTEM:
+            return await self._system(events.system(event.body))
+        raise ProtocolError("an event that answers nothing")
+
+    async def _call(self, call: events.CallEvent) -> bytes:
+        try:
+            prepared = await self._calls.prepare(call)
+        except BadCall as bad:
+            return requests.resume(call.call_id, requests.error_result(bad.error, bad.message))
+        except TooManyCalls:
+            raise _Ended(failures.over_limit("calls", self._limits)) from None
+        if call.eager:
+            answer = await self._calls.make(prepared)
+            self._check_revoked()
+            return await _settle([(call.call_id, answer)])
+        self._calls.start(call.call_id, prepared)
+        # One turn of the loop, so that a call begins before the program goes on without it.
+        await asyncio.sleep(0)
+        self._check_revoked()
+        return requests.later(call.call_id)
+
+    async def _futures(self, wanted: list[int]) -> bytes:
+        try:
+            done = await self._calls.settled(wanted)
+        except BadCall as bad:
+            raise ProtocolError(bad.message) from None
+        self._check_revoked()
+        return await _settle(done)
+
+    async def _system(self, call: events.SystemEvent) -> bytes:
+        if call.operation == System.IMPORT:
+            return self._import(call)
+        if call.operation in {System.SLEEP, System.ASYNC_SLEEP}:
+            duration_s = min(events.seconds(call.body), MAX_SLEEP_S)
+            if call.operation == System.ASYNC_SLEEP and not call.eager:
+                self._calls.sleep(call.call_id, duration_s)
+                return requests.later(call.call_id)
+            await asyncio.wait([self._calls.revoked], timeout=duration_s)
+            self._check_revoked()
+            if call.eager:
+                return await _settle([(call.call_id, Answer())])
+            nodes = Nodes()
+            return requests.resume(call.call_id, requests.value_result(None, nodes), nodes)
+        return requests.not_handled(call.call_id)
+
+    def _import(self, call: events.SystemEvent) -> bytes:
+        names = events.names(call.body)
+        module = self._modules.get(names[0]) if names else None
+        if module is None:
+            return requests.unknown_module(call.call_id)
+        identity = hashlib.blake2b(module.name.encode(), digest_size=16).digest()
+        result, nodes = requests.module_result(module.name, identity, [f.name for f in module.functions])
+        return requests.resume(call.call_id, result, nodes)
+
+    def _stop(self, revoked: asyncio.Future[CallRevoked]) -> None:
+        if not revoked.cancelled():
+            self._worker.kill()
+
+    def _check_revoked(self) -> None:
+        if self._calls.revoked.done():
+            raise _Ended(_revoked(self._calls.revoked.result()))
+
+    async def _value(self, event: Event) -> object:
+        limits = self._limits
+        root, arena = events.complete(event.body)
+        budget = Budget(limits.nodes, limits.result_bytes, limits.depth, "result_bytes")
+
+        try:
+            value, _ = await decoded(
+                lambda within: Arena(arena, max_nodes=within.nodes).value(root, within, strict=False), budget
+            )
+            return value
+        except OverBudget as error:
+            raise _Ended(failures.over_budget(error, limits)) from None
+
+    def _print(self, event: Event) -> None:
+        for text in events.printed(event.body):
+            # A character is at most four bytes: the cheap test decides all but the last piece.
+            if 4 * len(text) > self._printed_left:
+                kept = text.encode()[: self._printed_left].decode("utf-8", "ignore")
+                self._cut = self._cut or len(kept) < len(text)
+                text = kept  # noqa: PLW2901 - the rest is not wanted
+            self._printed_left -= len(text.encode())
+            if text:
+                self._printed.append(text)
+
+    def _text(self) -> str:
+        printed = "".join(self._printed)
+        return f"{printed}\n… (print is cut at {self._limits.print_bytes:,} bytes)" if self._cut else printed
+
+    def _outcome(self, failure: Failure) -> Outcome:
+        return Outcome(None, self._text(), failure, self._cpu_us / 1_000)
+
+
+def _revoked(revoked: CallRevoked) -> Failure:
+    return Failure("limit", revoked.message, limit=revoked.limit)
+
+
+async def _settle(answers: Sequence[tuple[int, Answer]]) -> bytes:
+    if all(is_small(answer.value) for _, answer in answers):
+        return _encode(answers)
+    return await asyncio.to_thread(_encode, answers)
+
+
+def _encode(answers: Sequence[tuple[int, Answer]]) -> bytes:
+    nodes = Nodes()
+    results: list[tuple[int, bytes]] = []
+    for call_id, answer in answers:
+        if answer.error:
+            results.append((call_id, requests.error_result(answer.error, answer.message)))
+            continue
+        try:
+            results.append((call_id, requests.value_result(answer.value, nodes)))
+        except TypeError:
+            results.append(
+                (call_id, requests.error_result("RuntimeError", "the call returned a value that is not JSON"))
+            )
+    return requests.settled(results, nodes)

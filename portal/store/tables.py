@@ -1,0 +1,68 @@
+"""The portal's own tables. Times are epoch milliseconds, sizes are bytes; ids are lower-case hexadecimal.
+
+What is written here is the record: arguments and results of calls are not in it, only their digests and sizes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+RUNNING = text("outcome = 'running'")
+
+audit_instances = Table(
+    "audit_instances",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+)
+
+audit_programs = Table(
+    "audit_programs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("instance", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("client_name", Text, nullable=False),
+    Column("grant_id", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("source_sha256", String(64), nullable=False),
+    Column("source_bytes", BigInteger, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("result_bytes", BigInteger),
+    Column("elapsed_ms", Float(53)),
+    Index("ix_audit_programs_principal", "issuer", "subject", "id"),
+    Index("ix_audit_programs_running", "instance", sqlite_where=RUNNING, postgresql_where=RUNNING),
+)
+
+audit_calls = Table(
+    "audit_calls",
+    metadata,
+    Column("program_id", String(32), ForeignKey("audit_programs.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("server", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("effect", String(16), nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("policy_ids", Text, nullable=False),
+    Column("argument_names", Text, nullable=False),
+    Column("arguments_sha256", String(64), nullable=False),
+    Column("argument_bytes", BigInteger, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("result_bytes", BigInteger),
+    Column("elapsed_ms", Float(53)),
+)

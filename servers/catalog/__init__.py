@@ -1,0 +1,1 @@
+"""The software catalog: who owns what, what depends on what, what an API says, what an entity is called elsewhere."""

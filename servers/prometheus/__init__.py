@@ -1,0 +1,1 @@
+"""Prometheus and Alertmanager: metrics, rules, alerts and silences."""

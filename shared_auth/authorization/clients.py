@@ -1,0 +1,160 @@
+"""OAuth clients: found, authenticated in the one way they registered, and forgotten when nobody uses them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import unquote_plus
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
+
+from shared_auth import opaque
+from shared_auth.authorization import redirects
+from shared_auth.authorization.parameters import Parameters
+from shared_auth.reasons import Denied, Reason
+from shared_auth.store import changed, clients
+
+AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
+AUTH_METHODS: tuple[AuthMethod, ...] = ("none", "client_secret_basic", "client_secret_post")
+
+MAX_CLIENTS = 10_000
+UNUSED_S = 86_400
+"""Life of a client that nobody has signed in through."""
+USED_S = 180 * 86_400
+"""Life of a client after its last token."""
+MAKE_ROOM_S = 900
+"""Age from which unused clients make room for new ones when ``MAX_CLIENTS`` is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered client. ``name`` is what it calls itself and proves nothing."""
+
+    client_id: str
+    name: str
+    redirect_uris: tuple[str, ...]
+    auth_method: AuthMethod
+    may_refresh: bool
+    secret_hash: str | None = field(default=None, repr=False)
+
+    def redirect_uri(self, wanted: str | None) -> str:
+        """Return the address to answer to. Raises Denied, and then nothing may be sent anywhere."""
+        if wanted is None:
+            if len(self.redirect_uris) != 1:
+                raise Denied(Reason.REDIRECT_URI_MISSING)
+            return self.redirect_uris[0]
+        if not redirects.registered(wanted, self.redirect_uris):
+            raise Denied(Reason.REDIRECT_URI_UNREGISTERED)
+        return wanted
+
+
+class Clients:
+    """The registered clients. An expired one does not exist, whether or not it was deleted yet."""
+
+    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float], max_clients: int = MAX_CLIENTS) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._max_clients = max_clients
+
+    async def find(self, client_id: str | None) -> Client:
+        """Return the client. Raises Denied (CLIENT_MISSING, CLIENT_UNKNOWN)."""
+        if client_id is None:
+            raise Denied(Reason.CLIENT_MISSING)
+        alive = select(clients).where(clients.c.client_id == client_id, clients.c.expires_at > int(self._clock()))
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(alive)).first()
+        if row is None:
+            raise Denied(Reason.CLIENT_UNKNOWN)
+        uris = tuple(json.loads(row.redirect_uris))
+        return Client(row.client_id, row.name, uris, row.auth_method, row.may_refresh, row.secret_hash)
+
+    async def add(self, client: Client) -> None:
+        """Store a new client. Raises Denied (REGISTRATION_FULL) when there are too many in use to make room."""
+        now = int(self._clock())
+        values = {
+            "client_id": client.client_id,
+            "name": client.name,
+            "redirect_uris": json.dumps(client.redirect_uris),
+            "auth_method": client.auth_method,
+            "secret_hash": client.secret_hash,
+            "may_refresh": client.may_refresh,
+            "created_at": now,
+            "expires_at": now + UNUSED_S,
+        }
+        if await self._count() >= self._max_clients:
+            await self._delete((clients.c.expires_at <= now) | self._idle(now))
+            if await self._count() >= self._max_clients:
+                raise Denied(Reason.REGISTRATION_FULL)
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(clients).values(**values))
+
+    async def used(self, client_id: str) -> None:
+        """Note that the client has received a token: from now it lives ``USED_S`` seconds."""
+        now = int(self._clock())
+        found = update(clients).where(clients.c.client_id == client_id)
+        async with self._engine.begin() as connection:
+            await connection.execute(found.values(used_at=now, expires_at=now + USED_S))
+
+    async def authenticate(self, request: Request, form: Parameters) -> Client:
+        """Return the client that sends ``form``, proven in the way it registered. Raises Denied.
+
+        A public client only names itself: what it may do then rests on the code, verifier or token it presents.
+        """
+        client_id, secret, method = _presented(request, form)
+        client = await self.find(client_id)
+        if client.auth_method != method:
+            raise Denied(Reason.CLIENT_METHOD_WRONG)
+        if secret is not None and not hmac.compare_digest(opaque.digest(secret), client.secret_hash or ""):
+            raise Denied(Reason.CLIENT_SECRET_WRONG)
+        return client
+
+    async def prune(self) -> int:
+        """Delete expired clients."""
+        return await self._delete(clients.c.expires_at <= int(self._clock()))
+
+    async def _count(self) -> int:
+        async with self._engine.connect() as connection:
+            return int((await connection.execute(select(func.count()).select_from(clients))).scalar_one())
+
+    async def _delete(self, which: Any) -> int:
+        async with self._engine.begin() as connection:
+            return await changed(connection, delete(clients).where(which))
+
+    @staticmethod
+    def _idle(now: int) -> Any:
+        return clients.c.used_at.is_(None) & (clients.c.created_at <= now - MAKE_ROOM_S)
+
+
+def _presented(request: Request, form: Parameters) -> tuple[str | None, str | None, AuthMethod]:
+    """Return client id, secret and method as presented; RFC 6749 section 2.3 allows one method per request."""
+    headers = request.headers.getlist("authorization")
+    in_body = form.get("client_secret")
+    if not headers:
+        return form.get("client_id"), in_body, "none" if in_body is None else "client_secret_post"
+    if len(headers) > 1 or in_body is not None:
+        raise Denied(Reason.CLIENT_METHODS_MIXED)
+    client_id, secret = _basic(headers[0])
+    if form.get("client_id", client_id) != client_id:
+        raise Denied(Reason.CLIENT_METHODS_MIXED)
+    return client_id, secret, "client_secret_basic"
+
+
+def _basic(header: str) -> tuple[str, str]:
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() != "basic":
+        raise Denied(Reason.CLIENT_METHOD_WRONG)
+    try:
+        client_id, colon, secret = base64.b64decode(value.strip(), validate=True).decode("ascii").partition(":")
+    except (binascii.Error, ValueError):
+        raise Denied(Reason.CLIENT_SECRET_WRONG) from None
+    if not colon:
+        raise Denied(Reason.CLIENT_SECRET_WRONG)
+    # RFC 6749 section 2.3.1: both halves are form-encoded before they are joined.
+    return unquote_plus(client_id), unquote_plus(secret)

@@ -1,0 +1,158 @@
+"""Grants: what a person agreed to. A grant that has ended ends every token made from it, here at once.
+
+The door asks ``status`` on every request. Its answer may be ``FRESH_S`` old, which bounds how long a revocation on
+another replica takes; a revocation in this process empties what was remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared_auth.store import changed, codes, grants, refresh_tokens, sessions
+
+log = logging.getLogger("shared_auth")
+
+FRESH_S = 0.5
+REMEMBERED = 4_096
+LOCKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A person's consent: ``client_id`` may act for ``subject`` at ``resource`` with ``scope``."""
+
+    grant_id: str
+    subject: str
+    client_id: str
+    client_name: str
+    redirect_uri: str
+    resource: str
+    scope: str
+
+
+_COLUMNS = [grants.c[name] for name in Grant.__dataclass_fields__]
+
+
+def is_live(now: int) -> ColumnElement[bool]:
+    """Return the SQL condition of a grant that has neither been revoked nor expired."""
+    return grants.c.revoked_at.is_(None) & (grants.c.expires_at > now)
+
+
+async def add(connection: AsyncConnection, grant: Grant, *, now: int, expires_at: int) -> None:
+    """Store a new grant in the caller's transaction."""
+    values = {name: getattr(grant, name) for name in Grant.__dataclass_fields__}
+    await connection.execute(insert(grants).values(**values, created_at=now, expires_at=expires_at))
+
+
+async def live(connection: AsyncConnection, grant_id: str, *, now: int) -> Grant | None:
+    """Return the grant if it lives."""
+    row = (await connection.execute(select(*_COLUMNS).where(grants.c.grant_id == grant_id, is_live(now)))).first()
+    return None if row is None else Grant(*row)
+
+
+async def extend(connection: AsyncConnection, grant_id: str, *, now: int, expires_at: int) -> bool:
+    """Note a use of a living grant and let it live until ``expires_at``; False when it has ended."""
+    found = update(grants).where(grants.c.grant_id == grant_id, is_live(now))
+    return bool(await changed(connection, found.values(used_at=now, expires_at=expires_at)))
+
+
+class Grants:
+    """All grants, and what this process remembers of them."""
+
+    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float], remembered: int = REMEMBERED) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._max_seen = remembered
+        self._seen: OrderedDict[str, tuple[float, Grant | None]] = OrderedDict()
+        self._locks = [asyncio.Lock() for _ in range(LOCKS)]
+        self._revocations = 0
+
+    async def open(self, grant: Grant, *, ttl_s: int) -> None:
+        """Store a grant that is already in use (a token made on the command line), for ``ttl_s`` seconds."""
+        now = int(self._clock())
+        async with self._engine.begin() as connection:
+            await add(connection, grant, now=now, expires_at=now + ttl_s)
+
+    async def status(self, grant_id: str) -> Grant | None:
+        """Return the grant if it lives, as of at most ``FRESH_S`` seconds ago. Raises SQLAlchemyError.
+
+        One query at a time per grant, however many requests wait for it.
+        """
+        found = self._remembered(grant_id)
+        if found is None:
+            async with self._locks[hash(grant_id) % LOCKS]:
+                found = self._remembered(grant_id)
+                if found is None:
+                    found = await self._ask(grant_id)
+        return found[1]
+
+    async def agreed(self, grant: Grant) -> bool:
+        """Say whether the person has a living, used grant for exactly this client, address, resource and scope."""
+        same = [
+            grants.c[name] == getattr(grant, name)
+            for name in ("subject", "client_id", "redirect_uri", "resource", "scope")
+        ]
+        found = select(grants.c.grant_id).where(*same, grants.c.used_at.is_not(None), is_live(int(self._clock())))
+        async with self._engine.connect() as connection:
+            return (await connection.execute(found.limit(1))).first() is not None
+
+    async def revoke(
+        self, *, grant_id: str | None = None, subject: str | None = None, client_id: str | None = None
+    ) -> int:
+        """End the living grants that fit everything given, and return how many. Nothing given means all."""
+        now = int(self._clock())
+        fits = [
+            column == value
+            for column, value in (
+                (grants.c.grant_id, grant_id),
+                (grants.c.subject, subject),
+                (grants.c.client_id, client_id),
+            )
+            if value is not None
+        ]
+        async with self._engine.begin() as connection:
+            ended = await changed(connection, update(grants).where(is_live(now), *fits).values(revoked_at=now))
+            if grant_id is None and client_id is None:  # a person who is put out must not walk in again by cookie
+                put_out = [] if subject is None else [sessions.c.subject == subject]
+                await connection.execute(delete(sessions).where(*put_out))
+        self.forget()
+        given = {"grant_id": grant_id, "subject": subject, "client_id": client_id}
+        log.info("grants.revoked", extra={**given, "ended": ended})
+        return ended
+
+    def forget(self) -> None:
+        """Drop what is remembered, so that the next request of every grant asks the database."""
+        self._revocations += 1
+        self._seen.clear()
+
+    async def prune(self) -> int:
+        """Delete grants that have ended a day ago, with their codes and refresh tokens."""
+        old = int(self._clock()) - 86_400
+        ended = (grants.c.expires_at < old) | (grants.c.revoked_at < old)
+        async with self._engine.begin() as connection:
+            gone = select(grants.c.grant_id).where(ended)
+            for table in (codes, refresh_tokens):
+                await connection.execute(delete(table).where(table.c.grant_id.in_(gone)))
+            return await changed(connection, delete(grants).where(ended))
+
+    def _remembered(self, grant_id: str) -> tuple[float, Grant | None] | None:
+        found = self._seen.get(grant_id)
+        # A clock that was set back must not keep an answer fresh.
+        return found if found is not None and 0 <= self._clock() - found[0] <= FRESH_S else None
+
+    async def _ask(self, grant_id: str) -> tuple[float, Grant | None]:
+        asked_at, revocations = self._clock(), self._revocations
+        async with self._engine.connect() as connection:
+            found = (asked_at, await live(connection, grant_id, now=int(asked_at)))
+        if revocations == self._revocations:  # else the answer may be older than a revocation that was acknowledged
+            self._seen[grant_id] = found
+            while len(self._seen) > self._max_seen:
+                self._seen.popitem(last=False)
+        return found

@@ -1,0 +1,71 @@
+"""The few pages that people see: server-rendered, no script, framed by nobody, stored by nobody."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from shared_auth.reasons import Denied, Reason
+
+log = logging.getLogger("shared_auth")
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+STYLE = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, auto_reload=False
+)
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Not no-referrer: with it browsers send "Origin: null" with our own forms, and the origin check would refuse them.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def page(template: str, *, status: int = 200, form_target: str = "", **values: Any) -> Response:
+    """Return a page. Its forms go to us, and by redirect to the CSP source ``form_target``; nothing else is loaded."""
+    forms = f"'self' {form_target}".strip()
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; form-action {forms}; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
+    html = _ENVIRONMENT.get_template(template).render(style=STYLE, **values)
+    return HTMLResponse(html, status, {**HEADERS, "Content-Security-Policy": policy})
+
+
+def redirect(location: str) -> Response:
+    """Return a 303 to an address that was judged before; 303 so that no form is sent on (RFC 9700 section 4.12)."""
+    return Response(status_code=303, headers={**HEADERS, "Location": location})
+
+
+def for_people(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Return ``handler`` with Denied turned into a page that says what to do, and logged by reason alone."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Denied as denied:
+            log.info("page.refused", extra={"reason": denied.reason.value, "path": request.url.path})
+            return problem(denied.reason)
+
+    return endpoint
+
+
+def problem(reason: Reason, *, link: str = "", host: str = "") -> Response:
+    """Return the page for ``reason``. With ``link``, the person may go on to ``host``, but is never sent there."""
+    wire = Denied(reason).wire
+    status = 400 if wire.status == 401 else wire.status  # 401 would need a WWW-Authenticate that browsers act on
+    return page("problem.html", status=status, description=wire.description, link=link, host=host)

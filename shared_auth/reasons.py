@@ -1,0 +1,171 @@
+"""Every way to be refused. Reasons are rich and for the log; one exhaustive table turns them into the few wire codes.
+
+What reaches a client is chosen from this file, so nothing that a client sent is ever reflected to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from types import MappingProxyType
+
+
+class Reason(StrEnum):
+    """Why. The value is the name in the log."""
+
+    # At the door (RFC 6750)
+    NO_CREDENTIALS = auto()
+    TOKEN_IN_QUERY = auto()
+    SEVERAL_CREDENTIALS = auto()
+    TOKEN_INVALID = auto()
+    TOKEN_EXPIRED = auto()
+    GRANT_ENDED = auto()
+    SCOPE_MISSING = auto()
+    STORE_DOWN = auto()
+    # The form of a request
+    BODY_TOO_LARGE = auto()
+    BODY_NOT_A_FORM = auto()
+    BODY_NOT_JSON = auto()
+    PARAMETER_REPEATED = auto()
+    PARAMETER_MALFORMED = auto()
+    # Clients
+    CLIENT_MISSING = auto()
+    CLIENT_UNKNOWN = auto()
+    CLIENT_SECRET_WRONG = auto()
+    CLIENT_METHOD_WRONG = auto()
+    CLIENT_METHODS_MIXED = auto()
+    REDIRECT_URI_MISSING = auto()
+    REDIRECT_URI_UNREGISTERED = auto()
+    # Registration (RFC 7591)
+    REDIRECT_URI_REFUSED = auto()
+    METADATA_INVALID = auto()
+    REGISTRATION_TOO_FAST = auto()
+    REGISTRATION_FULL = auto()
+    # Authorization and token requests
+    RESPONSE_TYPE_MISSING = auto()
+    RESPONSE_TYPE_UNSUPPORTED = auto()
+    RESPONSE_MODE_UNSUPPORTED = auto()
+    CHALLENGE_MISSING = auto()
+    CHALLENGE_METHOD = auto()
+    CHALLENGE_MALFORMED = auto()
+    SCOPE_UNKNOWN = auto()
+    RESOURCE_FOREIGN = auto()
+    PERSON_DENIED = auto()
+    GRANT_TYPE_MISSING = auto()
+    GRANT_TYPE_UNSUPPORTED = auto()
+    GRANT_TYPE_UNREGISTERED = auto()
+    CODE_MISSING = auto()
+    CODE_UNKNOWN = auto()
+    CODE_REUSED = auto()
+    CODE_MISMATCH = auto()
+    VERIFIER_MISSING = auto()
+    VERIFIER_WRONG = auto()
+    REFRESH_MISSING = auto()
+    REFRESH_UNKNOWN = auto()
+    REFRESH_REUSED = auto()
+    PERSON_UNKNOWN = auto()
+    REVOKE_TOKEN_MISSING = auto()
+    REVOKE_FOREIGN = auto()
+    # The browser
+    ORIGIN_FOREIGN = auto()
+    NOT_SIGNED_IN = auto()
+    CONSENT_UNKNOWN = auto()
+    LINK_UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How a reason looks outside. ``error`` is "" where the standard wants no code at all."""
+
+    status: int
+    error: str
+    description: str
+
+
+ALARMS = frozenset({Reason.CODE_REUSED, Reason.REFRESH_REUSED, Reason.CODE_MISMATCH, Reason.VERIFIER_WRONG})
+"""Reasons that mean that somebody holds what is not theirs: logged as warnings."""
+
+
+class Denied(Exception):
+    """A request was refused. Carries a reason and no input, so it may be logged and shown."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+    @property
+    def wire(self) -> Wire:
+        return WIRE[self.reason]
+
+
+_TABLE = {
+    Reason.NO_CREDENTIALS: (401, "", "An access token is needed: send it as 'Authorization: Bearer'."),
+    Reason.TOKEN_IN_QUERY: (400, "invalid_request", "Send the access token in the Authorization header, not the URL."),
+    Reason.SEVERAL_CREDENTIALS: (400, "invalid_request", "Send exactly one Authorization header."),
+    Reason.TOKEN_INVALID: (401, "invalid_token", "The access token is not valid here: sign in again."),
+    Reason.TOKEN_EXPIRED: (401, "invalid_token", "The access token has expired: refresh it or sign in again."),
+    Reason.GRANT_ENDED: (401, "invalid_token", "The grant behind the access token has ended: sign in again."),
+    Reason.SCOPE_MISSING: (403, "insufficient_scope", "The access token lacks a scope that is needed here."),
+    Reason.STORE_DOWN: (503, "temporarily_unavailable", "The grant cannot be checked right now: try again shortly."),
+    Reason.BODY_TOO_LARGE: (413, "invalid_request", "The request is too large."),
+    Reason.BODY_NOT_A_FORM: (400, "invalid_request", "Send application/x-www-form-urlencoded UTF-8 parameters."),
+    Reason.BODY_NOT_JSON: (400, "invalid_client_metadata", "Send one JSON object as application/json."),
+    Reason.PARAMETER_REPEATED: (400, "invalid_request", "A parameter was sent more than once."),
+    Reason.PARAMETER_MALFORMED: (400, "invalid_request", "A parameter holds characters that are not allowed."),
+    Reason.CLIENT_MISSING: (401, "invalid_client", "Send client_id."),
+    Reason.CLIENT_UNKNOWN: (401, "invalid_client", "This client is not registered or its registration has expired."),
+    Reason.CLIENT_SECRET_WRONG: (401, "invalid_client", "Client authentication failed."),
+    Reason.CLIENT_METHOD_WRONG: (401, "invalid_client", "Use the authentication method that the client registered."),
+    Reason.CLIENT_METHODS_MIXED: (400, "invalid_request", "Authenticate the client in one way only."),
+    Reason.REDIRECT_URI_MISSING: (400, "invalid_request", "Send redirect_uri."),
+    Reason.REDIRECT_URI_UNREGISTERED: (400, "invalid_request", "redirect_uri is not registered for this client."),
+    Reason.REDIRECT_URI_REFUSED: (
+        400,
+        "invalid_redirect_uri",
+        (
+            "redirect_uris: 1 to 10 addresses, each https, or http on localhost, 127.0.0.1 or [::1]; no fragment, user "
+            "name, wildcard, or query parameter that the answer itself carries."
+        ),
+    ),
+    Reason.METADATA_INVALID: (
+        400,
+        "invalid_client_metadata",
+        (
+            "grant_types needs authorization_code, response_types needs code, token_endpoint_auth_method is one of "
+            "none, client_secret_basic, client_secret_post; client_name has at most 200 characters."
+        ),
+    ),
+    Reason.REGISTRATION_TOO_FAST: (429, "temporarily_unavailable", "Too many registrations: try again in a minute."),
+    Reason.REGISTRATION_FULL: (503, "temporarily_unavailable", "Too many clients are registered: try again later."),
+    Reason.RESPONSE_TYPE_MISSING: (400, "invalid_request", "Send response_type."),
+    Reason.RESPONSE_TYPE_UNSUPPORTED: (400, "unsupported_response_type", "response_type must be code."),
+    Reason.RESPONSE_MODE_UNSUPPORTED: (400, "invalid_request", "response_mode must be query."),
+    Reason.CHALLENGE_MISSING: (400, "invalid_request", "PKCE is required: send code_challenge."),
+    Reason.CHALLENGE_METHOD: (400, "invalid_request", "code_challenge_method must be S256."),
+    Reason.CHALLENGE_MALFORMED: (400, "invalid_request", "code_challenge must be 43 base64url characters."),
+    Reason.SCOPE_UNKNOWN: (400, "invalid_scope", "None of the scopes exists here; see scopes_supported."),
+    Reason.RESOURCE_FOREIGN: (400, "invalid_target", "resource must be the endpoint of this portal, and only that."),
+    Reason.PERSON_DENIED: (403, "access_denied", "The person said no."),
+    Reason.GRANT_TYPE_MISSING: (400, "invalid_request", "Send grant_type."),
+    Reason.GRANT_TYPE_UNSUPPORTED: (400, "unsupported_grant_type", "Use authorization_code or refresh_token."),
+    Reason.GRANT_TYPE_UNREGISTERED: (400, "unauthorized_client", "The client did not register this grant type."),
+    Reason.CODE_MISSING: (400, "invalid_request", "Send code."),
+    Reason.CODE_UNKNOWN: (400, "invalid_grant", "The code is unknown or has expired: start again."),
+    Reason.CODE_REUSED: (400, "invalid_grant", "The code was used before; everything issued from it has been revoked."),
+    Reason.CODE_MISMATCH: (400, "invalid_grant", "The code was issued to another client or redirect_uri: start again."),
+    Reason.VERIFIER_MISSING: (400, "invalid_request", "Send code_verifier: 43 to 128 unreserved characters."),
+    Reason.VERIFIER_WRONG: (400, "invalid_grant", "code_verifier does not match code_challenge: start again."),
+    Reason.REFRESH_MISSING: (400, "invalid_request", "Send refresh_token."),
+    Reason.REFRESH_UNKNOWN: (400, "invalid_grant", "The refresh token is unknown, expired or revoked: sign in again."),
+    Reason.REFRESH_REUSED: (400, "invalid_grant", "The refresh token was used before; the grant has been revoked."),
+    Reason.PERSON_UNKNOWN: (400, "invalid_grant", "The person behind the grant is no longer known: sign in again."),
+    Reason.REVOKE_TOKEN_MISSING: (400, "invalid_request", "Send token."),
+    Reason.REVOKE_FOREIGN: (400, "invalid_grant", "The token was issued to another client."),
+    Reason.ORIGIN_FOREIGN: (403, "access_denied", "This form was sent from another site, so it was not accepted."),
+    Reason.NOT_SIGNED_IN: (403, "access_denied", "You are not signed in in this browser, or no longer."),
+    Reason.CONSENT_UNKNOWN: (400, "invalid_request", "This question was answered before or has expired."),
+    Reason.LINK_UNKNOWN: (400, "invalid_request", "This sign-in link was used before or has expired."),
+}
+
+WIRE: Mapping[Reason, Wire] = MappingProxyType({reason: Wire(*row) for reason, row in _TABLE.items()})

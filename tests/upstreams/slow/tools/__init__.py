@@ -1,0 +1,1 @@
+"""One file per tool; the file, the function and the tool have one name."""
