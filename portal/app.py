@@ -27,7 +27,7 @@ from starlette.types import ASGIApp
 from portal.audit.audit import Audit
 from portal.catalogue.live import LiveCatalogue
 from portal.embedded import vendors
-from portal.endpoint.http import Endpoint, HostGuard
+from portal.endpoint.http import Endpoint, FieldValues, HostGuard
 from portal.endpoint.server import build
 from portal.gate import Gate
 from portal.policy.engine import Policy
@@ -158,7 +158,7 @@ def application(auth: Auth, endpoint: Endpoint, home: Home, security: TransportS
         return JSONResponse({"status": "ok"})
 
     routes = [*auth.routes(), Route("/mcp", auth.door(endpoint)), Route("/", home.page), Route("/healthz", healthy)]
-    return HostGuard(Starlette(routes=routes), security=security, paths=["/mcp"])
+    return FieldValues(HostGuard(Starlette(routes=routes), security=security, paths=["/mcp"]))
 
 
 def auth_settings(settings: PortalSettings) -> AuthSettings:

@@ -63,3 +63,18 @@ class HostGuard:
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+class FieldValues:
+    """Gives header values without the white space around them, which is not part of them (RFC 9110 section 5.5).
+
+    uvicorn's parser leaves what trails: a value that a proxy padded would then differ from the one in the body.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and any(value[-1:] in {b" ", b"\t"} for _, value in scope["headers"]):
+            scope = {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
+        await self._app(scope, receive, send)

@@ -33,7 +33,7 @@ class _Row:
     summary: str
     state: str
     detail: str
-    effects: Counter[Effect]
+    effects: dict[Effect, int]
 
 
 class Home:

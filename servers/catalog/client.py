@@ -20,7 +20,6 @@ from servers._kit import InvalidInput, NotFound, VendorUnavailable
 from servers._kit.failures import quote
 from servers.catalog import validating
 from servers.catalog.contract import Catalog, Entity, Found, Hit, Judged, Origin, Problem, Registered
-from servers.catalog.fields import as_text, select
 from servers.catalog.folder import Folder
 from servers.catalog.locations import Root
 from servers.catalog.predicates import Filter, holds
@@ -232,12 +231,5 @@ def _facets(now: Snapshot, fields: Sequence[str], filters: Sequence[Filter]) -> 
     for entity in now.entities:
         if all(holds(rule, entity.keys) for rule in filters):
             for field in fields:
-                counts[field].update(_values(entity, field))
+                counts[field].update(entity.keys.get(field.lower(), {}).values())
     return {field: dict(sorted(c.items(), key=lambda item: (-item[1], item[0]))) for field, c in counts.items()}
-
-
-def _values(entity: Entity, field: str) -> set[str]:
-    """Return the values of a field as they are written, or as filters see them when only filters know the field."""
-    value = select(entity.data, field)
-    written = {as_text(item) for item in (value if isinstance(value, list) else [value])} - {None}
-    return {text for text in written if text is not None} or set(entity.keys.get(field.lower(), ()))

@@ -27,7 +27,10 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One entity, read-only. ``ref`` is lower case; ``data`` is the descriptor; ``keys`` is what filters see."""
+    """One entity, read-only. ``ref`` is lower case; ``data`` is the descriptor.
+
+    ``keys`` is what filters see: lower-case path -> lower-case value -> the value as it is written.
+    """
 
     ref: str
     kind: str
@@ -35,7 +38,7 @@ class Entity:
     name: str
     data: Mapping[str, Json]
     relations: tuple[Relation, ...]
-    keys: Mapping[str, frozenset[str]]
+    keys: Mapping[str, Mapping[str, str]]
 
     @property
     def metadata(self) -> Mapping[str, Json]:

@@ -9,19 +9,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from servers.catalog.scalars import as_text
+
+MAX_KEY_CHARS = 200
 MAX_VALUE_CHARS = 200
 
 
-def keys_of(data: Mapping[str, Any], relations: Sequence[tuple[str, str]]) -> dict[str, frozenset[str]]:
-    """Return lower-case dotted key -> lower-case values. A key whose value is null or very long has no values."""
-    found: dict[str, set[str]] = {}
+def keys_of(data: Mapping[str, Any], relations: Sequence[tuple[str, str]]) -> dict[str, dict[str, str]]:
+    """Return lower-case dotted key -> lower-case value -> the value as it is written.
+
+    A key whose value is null or very long has no values; a very long key is not there.
+    """
+    found: dict[str, dict[str, str]] = {}
     for key, value in _flat(data, ""):
-        values = found.setdefault(key.lower(), set())
-        if value is not None:
-            values.add(value.lower())
+        if len(key) <= MAX_KEY_CHARS:
+            values = found.setdefault(key.lower(), {})
+            if value is not None:
+                values.setdefault(value.lower(), value)
     for kind, target in relations:
-        found.setdefault(f"relations.{kind}".lower(), set()).add(target)
-    return {key: frozenset(values) for key, values in found.items()}
+        found.setdefault(f"relations.{kind}".lower(), {})[target] = target
+    return found
+
+
+def same_but_for_case(data: Mapping[str, Any]) -> str | None:
+    """Return a key that stands twice in different case, None when all can be told apart: filters have no case."""
+    seen: dict[str, str] = {}
+    for key, _ in _flat(data, ""):
+        if seen.setdefault(key.lower(), key) != key:
+            return key
+    return None
 
 
 def select(data: Any, path: str) -> Any:
@@ -43,24 +59,21 @@ def select(data: Any, path: str) -> Any:
     return None
 
 
-def as_text(value: Any) -> str | None:
-    """Return a scalar as filters compare it, None for null and for what is no scalar."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | float):
-        return str(value)
-    return None
-
-
 def _flat(value: Any, path: str) -> Iterator[tuple[str, str | None]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(inner, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
-        for item in value:
-            yield from _flat(item, path)
-            if isinstance(item, str) and len(item) <= MAX_VALUE_CHARS:
-                yield f"{path}.{item}", "true"
+        yield from _items(value, path)
     else:
         text = as_text(value)
         yield path, text if text is not None and len(text) <= MAX_VALUE_CHARS else None
+
+
+def _items(items: Sequence[Any], path: str) -> Iterator[tuple[str, str | None]]:
+    seen = set()
+    for item in items:
+        yield from _flat(item, path)
+        if isinstance(item, str) and item.lower() not in seen:
+            seen.add(item.lower())
+            yield f"{path}.{item}", "true"

@@ -12,6 +12,8 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from servers.catalog.braces import TooMany, expanded
+
 ENTITY_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 TEXT_SUFFIXES = ENTITY_SUFFIXES | {
     ".graphql",
@@ -53,14 +55,19 @@ class Folder:
         """Return the files that ``target`` names, relative to the root; ``base`` is the file that names it.
 
         Wildcards ``*``, ``?`` and ``[…]`` match within one segment, ``**`` any number of folders; none matches a
-        hidden name. A target without wildcards is returned whether or not it exists. Raises Refused.
+        hidden name. ``{a,b}`` and ``{1..3}`` stand for several targets. A target without any of these is returned
+        whether or not it exists. Raises Refused.
         """
-        segments = self._segments(target, base)
-        if not any(_wild(segment) for segment in segments):
-            return ["/".join(segments)]
+        try:
+            targets = expanded(target)
+        except TooMany as many:
+            raise Refused(str(many)) from None
         found: dict[str, None] = {}
-        for path in sorted(self._matches((), segments)):
-            found["/".join(path)] = None
+        for one in targets:
+            segments = self._segments(one, base)
+            if len(targets) == 1 and not any(_wild(segment) for segment in segments):
+                return ["/".join(segments)]
+            found |= {"/".join(path): None for path in sorted(self._matches((), segments))}
         return list(found)
 
     def read(self, file: str, *, suffixes: frozenset[str] = ENTITY_SUFFIXES) -> str:

@@ -11,6 +11,7 @@ from servers.catalog.contract import Problem, Step
 from servers.catalog.folder import Folder, Refused
 from servers.catalog.reading import BadYaml, Document, documents
 from servers.catalog.refs import DEFAULT_NAMESPACE, make_ref
+from servers.catalog.relations import in_order
 from servers.catalog.substitutions import BadPlaceholder, Fill, from_folder, substitute
 from servers.catalog.validation import faults_of
 
@@ -170,11 +171,10 @@ def _placed(data: Mapping[str, Any], file: str, first: str) -> dict[str, Any]:
     """Return the descriptor as the catalog has it: with its namespace, and with where it came from."""
     metadata = dict(data["metadata"])
     metadata.setdefault("namespace", DEFAULT_NAMESPACE)
-    if metadata["namespace"] is None:
-        metadata["namespace"] = DEFAULT_NAMESPACE
     metadata["annotations"] = {
         **(metadata.get("annotations") or {}),
         LOCATION_ANNOTATION: f"file:{file}",
         ORIGIN_ANNOTATION: f"file:{first}",
     }
-    return {**data, "metadata": metadata}
+    placed = {**data, "metadata": metadata}
+    return {**placed, "spec": in_order(data["spec"])} if "spec" in data else placed

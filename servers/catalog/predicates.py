@@ -5,12 +5,14 @@ They are the predicates of Backstage's by-query endpoint in a form with one shap
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Keys = Mapping[str, frozenset[str]]
+from servers.catalog.scalars import as_text
+
+Keys = Mapping[str, Collection[str]]
 Text = Annotated[str, Field(max_length=300)]
 
 MAX_GROUP = 30
@@ -74,7 +76,7 @@ def explain(rule: Filter, keys: Keys) -> str:
     return "; ".join(explain(inner, keys) for inner in held or rule.none_of or [])
 
 
-def _test(rule: Filter, values: frozenset[str] | None) -> bool:
+def _test(rule: Filter, values: Collection[str] | None) -> bool:
     if rule.exists is not None:
         return (values is not None) == rule.exists
     if not values:
@@ -85,13 +87,13 @@ def _test(rule: Filter, values: frozenset[str] | None) -> bool:
     if rule.matches is not None:
         pieces = rule.matches.lower().split("*")
         return any(_fits(value, pieces) for value in values)
-    return not values.isdisjoint(_wanted(rule))
+    return any(value in values for value in _wanted(rule))
 
 
 def _wanted(rule: Filter) -> list[str]:
     if rule.one_of is not None:
         return [value.lower() for value in rule.one_of]
-    return [str(rule.equals).lower()]
+    return [(as_text(rule.equals) or "").lower()]
 
 
 def _fits(value: str, pieces: list[str]) -> bool:
@@ -111,7 +113,7 @@ def _fits(value: str, pieces: list[str]) -> bool:
     return True
 
 
-def _explain_test(rule: Filter, values: frozenset[str] | None) -> str:
+def _explain_test(rule: Filter, values: Collection[str] | None) -> str:
     if values is None:
         return f"{rule.field} is not there"
     if rule.exists is not None:

@@ -7,13 +7,13 @@ are refused, aliases are expanded within the node bound, and each document of a 
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+
+from servers.catalog.scalars import as_text, scalar
 
 MAX_DEPTH = 48
 MAX_NODES = 200_000
@@ -21,12 +21,6 @@ LINE_DEPTH = 3
 
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _STR, _SEQ, _MAP = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
-_NULL = {"", "~", "null", "Null", "NULL"}
-_TRUE = {"true", "True", "TRUE"}
-_FALSE = {"false", "False", "FALSE"}
-_INT = re.compile(r"[-+]?[0-9]{1,18}")
-_BASED = re.compile(r"0o[0-7]{1,21}|0x[0-9a-fA-F]{1,16}")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
 class BadYaml(ValueError):
@@ -126,7 +120,7 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
 def _document(text: str, builder: _Builder) -> Document:
     before = builder.before
     try:
-        _check_depth(text, before)
+        builder.marked = _check(text, before)
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -139,9 +133,12 @@ def _document(text: str, builder: _Builder) -> Document:
     return Document(value, before + node.start_mark.line + 1, builder.lines)
 
 
-def _check_depth(text: str, before: int) -> None:
-    """Refuse deep nesting while still reading events: the composer recurses in C, where depth would be a crash."""
-    depth = 0
+def _check(text: str, before: int) -> set[tuple[int, int]]:
+    """Return where scalars are marked as text (``!!str 1``), which composed nodes no longer tell.
+
+    Refuse deep nesting while still reading events: the composer recurses in C, where depth would be a crash.
+    """
+    depth, marked = 0, set[tuple[int, int]]()
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
@@ -149,6 +146,9 @@ def _check_depth(text: str, before: int) -> None:
                 raise BadYaml(f"nested deeper than {MAX_DEPTH} levels", before + _line(event))
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        elif isinstance(event, yaml.ScalarEvent) and event.tag in {_STR, "!"}:
+            marked.add((event.start_mark.line, event.start_mark.column))
+    return marked
 
 
 @dataclass(slots=True)
@@ -159,6 +159,7 @@ class _Builder:
     max_nodes: int
     lines: dict[str, int] = field(default_factory=dict)
     nodes: int = 0
+    marked: set[tuple[int, int]] = field(default_factory=set)
 
     def build(self, node: yaml.Node, path: str, depth: int) -> Any:
         line = self.before + node.start_mark.line + 1
@@ -175,9 +176,12 @@ class _Builder:
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, _below(path, at, depth), depth + 1) for at, item in enumerate(node.value)]
-        if isinstance(node, yaml.ScalarNode) and not node.style:
-            return _scalar(node.value)
-        return node.value
+        return self._scalar(node) if isinstance(node, yaml.ScalarNode) else node.value
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        text: str = node.value
+        plain = not node.style and (node.start_mark.line, node.start_mark.column) not in self.marked
+        return scalar(text) if plain else text
 
     def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -185,12 +189,14 @@ class _Builder:
             line = self.before + key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
                 raise BadYaml("a key must be plain text", line)
-            if key.value in found:
+            # As in JSON every key is text, that of its value: 1.0 and 1 are one key, and null is the empty one.
+            name = as_text(self._scalar(key)) or ""
+            if name in found:
                 raise BadYaml("a key stands twice in one mapping", line)
-            below = _below(path, key.value, depth)
+            below = _below(path, name, depth)
             if depth < LINE_DEPTH:
                 self.lines.setdefault(below, line)
-            found[key.value] = self.build(value, below, depth + 1)
+            found[name] = self.build(value, below, depth + 1)
         return found
 
 
@@ -203,18 +209,3 @@ def _below(path: str, name: str | int, depth: int) -> str:
 
 def _line(event: yaml.Event) -> int:
     return int(event.start_mark.line) + 1 if event.start_mark else 1
-
-
-def _scalar(text: str) -> Any:
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if _INT.fullmatch(text):
-        return int(text)
-    if _BASED.fullmatch(text):
-        return int(text, 0)
-    if len(text) <= 400 and _FLOAT.fullmatch(text):
-        number = float(text)
-        return number if math.isfinite(number) else text
-    return text

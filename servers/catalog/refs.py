@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 DEFAULT_NAMESPACE = "default"
 MAX_PART_CHARS = 63
+SHAPE = "a reference looks like component:default/name, or just name"
 
 _REF = re.compile(r"(?:(?P<kind>[^:/\s]+):)?(?:(?P<namespace>[^:/\s]+)/)?(?P<name>[^:/\s]+)")
 
@@ -45,13 +46,20 @@ def make_ref(kind: str, namespace: str, name: str) -> Ref:
 def parse_ref(text: str, *, kind: str | None = None, namespace: str = DEFAULT_NAMESPACE) -> Ref:
     """Return the reference that an entity file means, with the defaults of the field it stands in.
 
-    Raises BadRef for text that is no reference, and when neither the text nor the field gives a kind.
+    Only the signs that part a reference count, as in Backstage: a name of signs that no entity may have is a reference
+    to an entity that is missing. Raises BadRef when a part is empty, and when neither the text nor the field gives a kind.
     """
-    named = _read(text)
-    found = named.kind or kind
-    if found is None:
+    slash, colon = text.find("/"), text.find(":")
+    if -1 < slash < colon:
+        colon = -1
+    kind = text[:colon] if colon >= 0 else kind
+    namespace = text[colon + 1 : slash] if slash >= 0 else namespace
+    name = text[max(colon, slash) + 1 :]
+    if kind is None:
         raise BadRef("the reference needs a kind, as in component:default/name")
-    return make_ref(found, named.namespace or namespace, named.name)
+    if not (kind and namespace and name):
+        raise BadRef(SHAPE)
+    return make_ref(kind, namespace, name)
 
 
 def parse_named(text: str) -> Named:
@@ -64,7 +72,7 @@ def parse_named(text: str) -> Named:
 def _read(text: str) -> Named:
     match = _REF.fullmatch(text.strip())
     if match is None or any(part is not None and len(part) > MAX_PART_CHARS for part in match.groups()):
-        raise BadRef("a reference looks like component:default/name, or just name")
+        raise BadRef(SHAPE)
     return Named(match["kind"], match["namespace"], match["name"])
 
 

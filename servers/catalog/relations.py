@@ -59,6 +59,9 @@ REFERENCES: Mapping[str, tuple[Reference, ...]] = {
 }
 
 
+SORTED = frozenset({"providesApis", "consumesApis", "dependsOn", "dependencyOf", "memberOf", "children", "members"})
+
+
 def declared(data: Mapping[str, Any]) -> list[Edge]:
     """Return the edges that a valid descriptor declares, seen from it."""
     spec = data.get("spec") or {}
@@ -66,7 +69,7 @@ def declared(data: Mapping[str, Any]) -> list[Edge]:
     found: list[Edge] = []
     for rule in REFERENCES.get(data["kind"], ()):
         value = spec.get(rule.field)
-        texts = value if isinstance(value, list) else [] if value is None else [value]
+        texts = value if isinstance(value, list) else [value] if value else []
         found += [(rule.relation, str(parse_ref(text, kind=rule.kind, namespace=namespace))) for text in texts]
     return found
 
@@ -86,3 +89,21 @@ def both_ways(entities: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, li
         if target in found:
             found[target].add(edge)
     return {ref: sorted(edges) for ref, edges in found.items()}
+
+
+def in_order(spec: Any) -> Any:
+    """Return a spec whose lists of references are sorted, since relations have no order: so Backstage shows them."""
+    if not isinstance(spec, Mapping):
+        return spec
+    return {
+        name: sorted(value, key=_utf16) if name in SORTED and _all_text(value) else value
+        for name, value in spec.items()
+    }
+
+
+def _all_text(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _utf16(text: str) -> bytes:
+    return text.encode("utf-16-be", "surrogatepass")

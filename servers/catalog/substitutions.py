@@ -26,20 +26,26 @@ class BadPlaceholder(Exception):
 def substitute(data: Any, fill: Fill, path: str = "") -> Any:
     """Return ``data`` with each placeholder, a mapping of one key ``$text``, ``$json`` or ``$yaml``, filled.
 
-    What a file brings is taken as it is: a placeholder inside it is not filled again. Raises BadPlaceholder.
+    Any other mapping with a key that begins with ``$`` is left as it is, with all below it. What a file brings is taken
+    as it is: a placeholder inside it is not filled again. Raises BadPlaceholder.
     """
     if isinstance(data, dict):
-        if len(data) == 1:
+        if any(name.startswith("$") for name in data):
             name, target = next(iter(data.items()))
-            if name in NAMES and isinstance(target, str):
-                try:
-                    return fill(name, target)
-                except Refused as refused:
-                    raise BadPlaceholder(path, f"{name}: {refused}") from None
+            return _filled(name, target, fill, path) if len(data) == 1 and name in NAMES else data
         return {name: substitute(value, fill, f"{path}.{name}" if path else name) for name, value in data.items()}
     if isinstance(data, list):
         return [substitute(value, fill, f"{path}.{at}") for at, value in enumerate(data)]
     return data
+
+
+def _filled(name: str, target: Any, fill: Fill, path: str) -> Any:
+    if not isinstance(target, str):
+        raise BadPlaceholder(path, f"{name}: the target must be text")
+    try:
+        return fill(name, target)
+    except Refused as refused:
+        raise BadPlaceholder(path, f"{name}: {refused}") from None
 
 
 def from_folder(folder: Folder, base: str) -> Fill:

@@ -112,7 +112,11 @@ async def orders(sides: Sides) -> Comparison:
     for wanted, order in ORDERS:
         filters = [{"field": field, "equals": value} for field, value in wanted.items()]
         ours = await _query(sides, filters, order)
-        params: Json = {"order": [f"{'desc' if o.startswith('-') else 'asc'}:{o.removeprefix('-')}" for o in order]}
+        # With a limit it sorts by several fields, compared as they are stored, in lower case.
+        params: Json = {
+            "order": [f"{'desc' if o.startswith('-') else 'asc'}:{o.removeprefix('-').lower()}" for o in order],
+            "limit": 5_000,
+        }
         if wanted:
             params["filter"] = ",".join(f"{field}={value}" for field, value in wanted.items())
         theirs = _comparable(sides, (ref_of(one) for one in sides.backstage.get("/entities", **params)))

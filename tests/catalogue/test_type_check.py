@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
-import pydantic_monty
 import pytest
+import pytest_asyncio
 
 from portal.catalogue.stubs import Stubs
-from portal.sandbox.contract import Module
+from portal.sandbox.contract import Module, Options
+from portal.sandbox.monty import MontySandbox
 from tests.catalogue.making import gathered, listed, properties
 
 NODE = {
@@ -24,6 +24,8 @@ OPEN = {
     "required": ["id"],
     "additionalProperties": {"type": "integer"},
 }
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TOOLS = [
     listed("take", inputs={"$defs": {"Node": NODE}, **properties(node={"$ref": "#/$defs/Node"})}),
@@ -52,26 +54,14 @@ TOOLS = [
 ]
 
 
-async def _never(*_arguments: Any, **_named: Any) -> None:
-    raise AssertionError("a type check runs nothing")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sandbox() -> AsyncIterator[MontySandbox]:
+    async with MontySandbox(Options(jail="off", min_workers=1, max_workers=1)) as opened:
+        yield opened
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[pydantic_monty.Monty]:
-    with pydantic_monty.Monty() as pool:
-        yield pool
-
-
-def findings(pool: pydantic_monty.Monty, module: Module, program: str) -> str:
-    attributes = {function.name: _never for function in module.functions}
-    modules = {module.name: pydantic_monty.ExternalModule(attributes, stubs=module.stubs)}
-    checked = "import srv\nasync def program():\n" + "".join(f"    {line}\n" for line in program.splitlines())
-    with pool.checkout(type_check=True, type_check_format="concise", external_modules=modules) as session:
-        try:
-            session.feed_run(checked)
-        except pydantic_monty.MontyTypingError as error:
-            return error.display()
-    return ""
+async def findings(sandbox: MontySandbox, module: Module, program: str) -> str:
+    return "\n".join(found.message for found in await sandbox.check(f"import srv\n{program}", [module]))
 
 
 @pytest.mark.parametrize(
@@ -89,8 +79,8 @@ def findings(pool: pydantic_monty.Monty, module: Module, program: str) -> str:
         "value = await srv.anything()\nprint(value['whatever'][0].more)",
     ],
 )
-def test_a_right_program_passes(pool: pydantic_monty.Monty, program: str) -> None:
-    assert findings(pool, Stubs(gathered("srv", *TOOLS)).module("srv"), program) == ""
+async def test_a_right_program_passes(sandbox: MontySandbox, program: str) -> None:
+    assert await findings(sandbox, Stubs(gathered("srv", *TOOLS)).module("srv"), program) == ""
 
 
 @pytest.mark.parametrize(
@@ -109,5 +99,5 @@ def test_a_right_program_passes(pool: pydantic_monty.Monty, program: str) -> Non
         ("await srv.missing()", "missing"),
     ],
 )
-def test_a_wrong_program_is_found_before_it_runs(pool: pydantic_monty.Monty, program: str, says: str) -> None:
-    assert says in findings(pool, Stubs(gathered("srv", *TOOLS)).module("srv"), program)
+async def test_a_wrong_program_is_found_before_it_runs(sandbox: MontySandbox, program: str, says: str) -> None:
+    assert says in await findings(sandbox, Stubs(gathered("srv", *TOOLS)).module("srv"), program)

@@ -5,7 +5,9 @@ It knows nothing of the portal's addresses or field names. What a person could n
 
 from __future__ import annotations
 
+import html
 import html.parser
+import re
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -38,6 +40,12 @@ class Page:
     status: int
     text: str
     forms: tuple[Form, ...]
+
+    @property
+    def words(self) -> str:
+        """What the page says, without markup, in one line of at most 300 characters."""
+        body = re.sub(r"(?s)<style.*?</style>|<[^>]*>", " ", self.text)
+        return " ".join(html.unescape(body).split())[:300]
 
 
 class Browser:
@@ -82,7 +90,9 @@ def agree(authorize: str, sign_in_link: str) -> Page:
     Raises CannotGoOn and httpx.HTTPError.
     """
     with Browser() as browser:
-        browser.open(authorize)
+        asked = browser.open(authorize)
+        if asked.status >= 400:
+            raise CannotGoOn(f"{urlsplit(asked.url).path} answered {asked.status}: {asked.words}")
         question = browser.press(browser.open(sign_in_link), "Sign in")
         return browser.press(question, "Yes")
 

@@ -23,6 +23,8 @@ from pathlib import Path
 
 ROWS, COLUMNS = 50, 4_000
 GRACE_S = 3.0
+_FORWARD = re.compile(r"\x1b\[(\d{0,3})C")
+"""Some agents write a space by moving the cursor."""
 _DRAWING = re.compile(
     r"\x1b\[[0-9;?<>=]*[a-zA-Z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|[\x00\x07\x0f\x1b]"
 )
@@ -102,7 +104,8 @@ def _read(terminal: int, process: subprocess.Popen[bytes], deadline: float, watc
 
 def plain(raw: bytes) -> str:
     """Return what a person reads of ``raw``."""
-    return _DRAWING.sub("", raw.decode(errors="replace")).replace("\r\n", "\n").replace("\r", "\n")
+    text = _FORWARD.sub(lambda moved: " " * int(moved.group(1) or 1), raw.decode(errors="replace"))
+    return _DRAWING.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -109,7 +109,7 @@ def _install() -> Path:
 def _proxy(running: Running) -> Iterator[str]:
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.conformance.proxy", str(port), running.base],
+        [sys.executable, "-m", "tests.conformance.proxy", str(port), running.base.rsplit(":", 1)[1]],
         cwd=ROOT,
         env=os.environ | {"PROXY_TOKEN": running.token()},
     )
