@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portal.audit.audit import Audit
 from portal.catalogue.live import LiveCatalogue
@@ -157,8 +157,14 @@ def application(auth: Auth, endpoint: Endpoint, home: Home, security: TransportS
     async def healthy(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    routes = [*auth.routes(), Route("/mcp", auth.door(endpoint)), Route("/", home.page), Route("/healthz", healthy)]
-    return FieldValues(HostGuard(Starlette(routes=routes), security=security, paths=["/mcp"]))
+    pages = Starlette(routes=[*auth.routes(), Route("/", home.page), Route("/healthz", healthy)])
+    door = auth.door(endpoint)
+
+    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+        # The endpoint first and by itself: it has no use for what Starlette puts around a page.
+        await (door if scope["type"] == "http" and scope["path"] == "/mcp" else pages)(scope, receive, send)
+
+    return FieldValues(HostGuard(routed, security=security, paths=["/mcp"]))
 
 
 def auth_settings(settings: PortalSettings) -> AuthSettings:

@@ -114,14 +114,18 @@ class ProgramLog:
         The end is queued before anything is awaited, so that a caller who is cancelled here has still recorded it.
         """
         if self._end is None:
-            values = {
-                "key_id": self.id,
-                "new_outcome": _plain(outcome, 32),
-                "new_detail": _plain(detail, MAX_DETAIL_CHARS),
-                "new_result_bytes": result_bytes,
-                "new_elapsed_ms": round((time.monotonic() - self._started_s) * 1e3, 3),
+            ended = {
+                "outcome": _plain(outcome, 32),
+                "detail": _plain(detail, MAX_DETAIL_CHARS),
+                "result_bytes": result_bytes,
+                "elapsed_ms": round((time.monotonic() - self._started_s) * 1e3, 3),
             }
-            self._end = self._writer.add("program_end", values, self._row.fate)
+            if self._row.batch.taken:
+                changes = {f"new_{name}": value for name, value in ended.items()}
+                self._end = self._writer.add("program_end", {"key_id": self.id} | changes, self._row.fate)
+            else:
+                self._row.values.update(ended)
+                self._end = self._row
         await self._end.durable()
 
 
@@ -207,7 +211,8 @@ class Audit:
             "result_bytes": None,
             "elapsed_ms": None,
         }
-        row = writer.add("program", values, Fate())
+        # A program that has called nothing has done nothing yet: its beginning may wait for its first call or its end.
+        row = writer.add("program", values, Fate(), patient=True)
         return ProgramLog(writer, row, time.monotonic(), self._now_ms)
 
     async def _beat(self) -> None:

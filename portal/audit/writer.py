@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,6 +25,8 @@ from portal.store.database import open_writer
 from portal.store.tables import audit_calls, audit_programs
 
 MAX_QUEUED_ROWS = 20_000
+PATIENCE_S = 0.02
+"""How long a row that nobody waits for may wait for company, so that a short program costs one commit and not two."""
 
 Operation = Literal["program", "call", "call_end", "program_end"]
 # Programs before their calls (foreign key), beginnings before their ends.
@@ -48,6 +50,7 @@ class Fate:
 class Batch:
     """The rows of one commit. Rows may be changed in place until it is ``taken``."""
 
+    hurry: Callable[[], None]
     rows: list[Row] = field(default_factory=list)
     taken: bool = False
     settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,6 +67,7 @@ class Row:
 
     async def durable(self) -> None:
         """Return once the row is on disk. Raises AuditUnavailable when it is not going to be."""
+        self.batch.hurry()
         await self.batch.settled.wait()
         if self.fate.lost:
             raise AuditUnavailable("the record cannot be written")
@@ -83,23 +87,31 @@ class Writer:
             "program_end": _end(audit_programs, audit_programs.c.id, extra=("detail",)),
         }
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
-        self._pending = Batch()
-        self._writing = self._pending
         self._wake = asyncio.Event()
+        self._pending = Batch(self._wake.set)
+        self._writing = self._pending
+        self._timer: asyncio.TimerHandle | None = None
         self._open = True
 
-    def add(self, operation: Operation, values: dict[str, Any], fate: Fate) -> Row:
-        """Queue a change and return at once. Raises AuditUnavailable when the program's record is already lost."""
+    def add(self, operation: Operation, values: dict[str, Any], fate: Fate, *, patient: bool = False) -> Row:
+        """Queue a change and return at once. Raises AuditUnavailable when the program's record is already lost.
+
+        It goes into the next commit, which begins at once, or for the sake of a ``patient`` row PATIENCE_S later.
+        """
         if fate.lost or not self._open:
             raise AuditUnavailable("the record cannot be written")
         row = Row(operation, values, fate, self._pending)
         self._pending.rows.append(row)
-        self._wake.set()
+        if not patient:
+            self._wake.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PATIENCE_S, self._wake.set)
         return row
 
     async def room(self) -> None:
         """Return at once unless the database is far behind; then wait for it."""
         while len(self._pending.rows) >= MAX_QUEUED_ROWS:
+            self._wake.set()
             await self._pending.settled.wait()
 
     def start(self) -> asyncio.Task[None]:
@@ -113,16 +125,23 @@ class Writer:
         while self._open or self._pending.rows:
             await self._wake.wait()
             self._wake.clear()
+            self._cancel_timer()
             batch = self._writing = self._pending
-            self._pending = Batch()
+            self._pending = Batch(self._wake.set)
             batch.taken = True
             rows = [row for row in batch.rows if not row.fate.lost]
             if rows:
                 await loop.run_in_executor(self._thread, self._write, rows)
             batch.settled.set()
 
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _stopped(self, _task: asyncio.Task[None]) -> None:
         self._open = False
+        self._cancel_timer()
         # There are rows left only when the task was cancelled, even before its first step: nobody may wait for them.
         for batch in (self._writing, self._pending):
             if not batch.settled.is_set():

@@ -79,6 +79,8 @@ def build(searcher: Searcher, executor: Executor, *, version: str) -> Server[Any
         version=version,
         instructions=INSTRUCTIONS,
         cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL_MS, scope="private")},
+        # Else the SDK lists the tools again for every call, to look for headers that mirror arguments; ours have none.
+        get_tool_input_schema={tool.name: tool.input_schema for tool in definitions()}.get,
         on_list_tools=on_list_tools,
         on_call_tool=on_call_tool,
     )

@@ -71,6 +71,7 @@ class MontySandbox:
             most=options.max_workers,
             uses=options.checkouts_per_worker,
             wait_s=options.checkout_timeout_s,
+            reset=True,
         )
         self._checkers = Pool(
             self._start,
@@ -78,6 +79,7 @@ class MontySandbox:
             most=options.checkers,
             uses=CHECKS_PER_WORKER,
             wait_s=options.checkout_timeout_s,
+            reset=False,
         )
         self._checker = Checker(self._checkers)
         try:

@@ -22,6 +22,9 @@ from portal.sandbox.worker import Worker
 IDLE_S = 60.0
 """How long a worker above the warm minimum may stay idle while others are being used."""
 
+RESET_S = 5.0
+"""How long a worker may take to forget a program before it is replaced."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -36,18 +39,28 @@ class Lease:
 
 
 class Pool:
-    """Workers of one kind. ``start`` starts one and proves that it answers."""
+    """Workers of one kind. ``start`` starts one; ``reset`` makes each forget a program before it serves the next."""
 
     def __init__(
-        self, start: Callable[[], Coroutine[Any, Any, Worker]], *, warm: int, most: int, uses: int, wait_s: float
+        self,
+        start: Callable[[], Coroutine[Any, Any, Worker]],
+        *,
+        warm: int,
+        most: int,
+        uses: int,
+        wait_s: float,
+        reset: bool,
     ) -> None:
         self._start = start
+        self._reset = reset
         self._warm = min(warm, most)
         self._uses = uses
         self._wait_s = wait_s
         self._slots = asyncio.Semaphore(most)
         self._idle: deque[Worker] = deque()
         self._busy = 0
+        self._resetting = 0
+        self._returned = asyncio.Event()
         self._starting = 0
         self._chores: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -86,12 +99,10 @@ class Pool:
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Lease]:
         """Yield a worker that nobody else uses. Raises SandboxUnavailable when none is free in time."""
-        try:
-            await asyncio.wait_for(self._slots.acquire(), self._wait_s)
-        except TimeoutError:
-            raise SandboxUnavailable(
-                f"every sandbox worker was busy for {self._wait_s:g} s; try again, or raise sandbox.max_workers"
-            ) from None
+        if self._slots.locked():
+            await self._wait()
+        else:
+            await self._slots.acquire()
         self._busy += 1
         lease: Lease | None = None
         try:
@@ -103,10 +114,23 @@ class Pool:
             if lease is not None:
                 self._give_back(lease)
 
+    async def _wait(self) -> None:
+        try:
+            await asyncio.wait_for(self._slots.acquire(), self._wait_s)
+        except TimeoutError:
+            raise SandboxUnavailable(
+                f"every sandbox worker was busy for {self._wait_s:g} s; try again, or raise sandbox.max_workers"
+            ) from None
+
     async def _take(self) -> Worker:
         if self._closed:
             raise SandboxUnavailable("the sandbox is closed")
-        while self._idle:
+        while self._idle or self._resetting:
+            if not self._idle:
+                # One that is about to be free is sooner ready than a new one.
+                self._returned.clear()
+                await self._returned.wait()
+                continue
             # The last one in is the one whose memory is still in the processor's caches.
             worker = self._idle.pop()
             if worker.alive:
@@ -123,10 +147,14 @@ class Pool:
     def _give_back(self, lease: Lease) -> None:
         worker = lease.worker
         worker.rest()
-        if lease.clean and worker.uses < self._uses and worker.alive and not self._closed:
-            self._idle.append(worker)
-        else:
+        if not lease.clean or worker.uses >= self._uses or not worker.alive or self._closed:
             self._discard(worker)
+        elif self._reset:
+            # Nobody waits for it: the program's outcome is on its way already.
+            self._resetting += 1
+            self._chore(self._forget(worker))
+        else:
+            self._idle.append(worker)
         oldest = self._idle[0] if len(self._idle) > self._warm else None
         if oldest is not None and time.monotonic() - oldest.idle_since_s > IDLE_S:
             self._discard(self._idle.popleft())
@@ -134,7 +162,7 @@ class Pool:
     def _discard(self, worker: Worker) -> None:
         worker.kill()
         self._chore(_close(worker))
-        missing = self._warm - len(self._idle) - self._busy - self._starting
+        missing = self._warm - len(self._idle) - self._busy - self._resetting - self._starting
         if not self._closed and missing > 0:
             self._starting += 1
             self._chore(self._replace())
@@ -143,6 +171,18 @@ class Pool:
         task = asyncio.create_task(work)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
+
+    async def _forget(self, worker: Worker) -> None:
+        try:
+            usable = await asyncio.wait_for(worker.reset(), RESET_S)
+        except TimeoutError:
+            usable = False
+        self._resetting -= 1
+        self._returned.set()
+        if usable and not self._closed:
+            self._idle.append(worker)
+        else:
+            self._discard(worker)
 
     async def _replace(self) -> None:
         try:

@@ -99,8 +99,9 @@ class Program:
             recursion=limits.recursion,
             suspensions=self._max_suspensions,
         )
-        await self._turn(opened)
-        event = await self._turn(requests.feed(self._code))
+        # Both in one write: the worker reads the second while nobody waits for its answer to the first.
+        self._worker.send(opened)
+        event = await self._turn(requests.feed(self._code), owed=1)
         while event.kind not in {Kind.COMPLETE, Kind.ERROR}:
             self._suspensions += 1
             if self._suspensions > self._max_suspensions:
@@ -115,21 +116,17 @@ class Program:
                 found, self._code, limits, started=self._started, called=self._calls.made > 0, known=list(self._modules)
             )
             # A limit stops the interpreter in mid-operation: its memory is in no known state any more.
-            self.clean = failure.kind != "limit" and await self._reset()
+            self.clean = failure.kind != "limit"
             return self._outcome(failure)
         value = await self._value(event)
-        self.clean = await self._reset()
+        self.clean = True
         return Outcome(value, self._text(), None, self._cpu_us / 1_000)
 
-    async def _reset(self) -> bool:
-        try:
-            return (await self._worker.ask(requests.RESET)).kind is Kind.OK
-        except (WorkerDied, FrameTooLarge, ProtocolError):
-            # The program has ended well; only its worker has not.
-            return False
+    async def _turn(self, request: bytes, *, owed: int = 0) -> Event:
+        """Send a request and return the event that ends the worker's turn, collecting what is printed meanwhile.
 
-    async def _turn(self, request: bytes) -> Event:
-        """Send a request and return the event that ends the worker's turn, collecting what is printed meanwhile."""
+        ``owed`` events answer earlier requests and are passed over.
+        """
         worker, limits = self._worker, self._limits
         largest = max(limits.result_bytes, limits.argument_bytes, limits.print_bytes)
         max_bytes = 2 * largest + _NODE_BYTES * limits.nodes + _FRAME_OVERHEAD_BYTES
@@ -139,9 +136,12 @@ class Program:
         try:
             while True:
                 event = await worker.receive(max_bytes)
-                if event.kind is not Kind.PRINT:
+                if event.kind is Kind.PRINT:
+                    self._print(event)
+                elif owed and event.kind is Kind.OK:
+                    owed -= 1
+                else:
                     break
-                self._print(event)
         except FrameTooLarge as error:
             limit = "argument_bytes" if error.kind == Kind.CALL else "result_bytes"
             raise _Ended(failures.over_limit(limit, limits)) from None

@@ -136,6 +136,13 @@ class Worker:
         await self.ask(feed("None"))
         await self.ask(RESET)
 
+    async def reset(self) -> bool:
+        """Forget the program that has ended; say whether the worker may serve again."""
+        try:
+            return (await self.ask(RESET)).kind is Kind.OK
+        except (WorkerDied, FrameTooLarge, ProtocolError):
+            return False
+
     async def ask(self, request: bytes, max_bytes: int = _SMALL_FRAME_BYTES) -> Event:
         """Send a request and return the event that answers it.
 

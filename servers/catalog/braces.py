@@ -1,4 +1,4 @@
-"""Braces in targets: ``{a,b}`` and ``{1..3}`` become several texts, a bounded number of them."""
+"""Braces in targets: ``{a,b}``, ``{1..3}`` and ``{a..c}`` become several texts, a bounded number of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_TEXTS = 200
 
 # The innermost braces first: what is between them has no braces of its own.
 _GROUP = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(-?[0-9]{1,6})\.\.(-?[0-9]{1,6})")
+_RANGE = re.compile(r"(-?[0-9]{1,6}|[A-Za-z])\.\.(-?[0-9]{1,6}|[A-Za-z])(?:\.\.(-?[0-9]{1,6}))?")
 
 
 class TooMany(ValueError):
@@ -35,9 +35,19 @@ def expanded(text: str) -> list[str]:
 
 def _choices(inside: str) -> list[str]:
     found = _RANGE.fullmatch(inside)
-    if found is None:
-        return inside.split(",") if "," in inside else []
-    first, last = int(found[1]), int(found[2])
-    if abs(last - first) >= MAX_TEXTS:
+    if found is not None and found[1].isalpha() == found[2].isalpha():
+        return _steps(found[1], found[2], abs(int(found[3] or 1)) or 1)
+    return inside.split(",") if "," in inside else []
+
+
+def _steps(first: str, last: str, step: int) -> list[str]:
+    """Return the letters or numbers of a range; a leading zero asks for equal width."""
+    letters = first.isalpha()
+    start, end = (ord(first), ord(last)) if letters else (int(first), int(last))
+    if abs(end - start) // step >= MAX_TEXTS:
         raise TooMany(f"braces stand for more than {MAX_TEXTS} targets")
-    return [str(number) for number in range(first, last + (1 if last >= first else -1), 1 if last >= first else -1)]
+    steps = range(start, end + 1, step) if end >= start else range(start, end - 1, -step)
+    if letters:
+        return [chr(number) for number in steps]
+    padded = any(one.lstrip("-").startswith("0") and len(one.lstrip("-")) > 1 for one in (first, last))
+    return [f"{number:0{max(len(first), len(last))}d}" if padded else str(number) for number in steps]

@@ -54,9 +54,9 @@ class Folder:
     def expand(self, target: str, *, base: str = "") -> list[str]:
         """Return the files that ``target`` names, relative to the root; ``base`` is the file that names it.
 
-        Wildcards ``*``, ``?`` and ``[…]`` match within one segment, ``**`` any number of folders; none matches a
-        hidden name. ``{a,b}`` and ``{1..3}`` stand for several targets. A target without any of these is returned
-        whether or not it exists. Raises Refused.
+        Wildcards ``*``, ``?`` and ``[…]`` match within one segment, ``**`` any number of folders and, as the last,
+        every file below; none matches a hidden name. ``{a,b}`` and ``{1..3}`` stand for several targets. A target
+        without any of these is returned whether or not it exists. Raises Refused.
         """
         try:
             targets = expanded(target)
@@ -124,12 +124,10 @@ class Folder:
     def _segments(self, target: str, base: str) -> list[str]:
         if "\\" in target or not target.isprintable():
             raise Refused("a target is a relative path with forward slashes")
+        if target.endswith("/"):
+            raise Refused("a target names files, not a folder")
         if target.startswith("/"):
-            try:
-                target = Path(os.path.normpath(target)).relative_to(self.root).as_posix()
-            except ValueError:
-                raise Refused("the target lies outside the root folder") from None
-            base = ""
+            target, base = self._inside(target), ""
         found = list(PurePosixPath(base).parent.parts) if base else []
         for segment in target.split("/"):
             if segment in {"", "."}:
@@ -146,11 +144,17 @@ class Folder:
             raise Refused("the target names no file")
         return found
 
+    def _inside(self, target: str) -> str:
+        try:
+            return Path(os.path.normpath(target)).relative_to(self.root).as_posix()
+        except ValueError:
+            raise Refused("the target lies outside the root folder") from None
+
     def _matches(self, done: tuple[str, ...], rest: list[str]) -> set[tuple[str, ...]]:
         """Return the paths below ``done`` that match ``rest``."""
         segment, *below = rest
         if segment == "**":
-            found = self._matches(done, below) if below else set()
+            found = self._matches(done, below or ["*"])
             for name, is_folder in self._list(done):
                 if is_folder:
                     found |= self._matches((*done, name), rest)
@@ -159,7 +163,8 @@ class Folder:
             return self._descend((*done, segment), below)
         found = set[tuple[str, ...]]()
         for name, is_folder in self._list(done):
-            if fnmatch.fnmatchcase(name, segment) and is_folder == bool(below):
+            # A class is negated by ! here, and by ^ as well there.
+            if fnmatch.fnmatchcase(name, segment.replace("[^", "[!")) and is_folder == bool(below):
                 found |= self._descend((*done, name), below)
         return found
 

@@ -105,15 +105,19 @@ def _children(value: Any) -> list[Any]:
 
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
     """Yield (lines before it, text) of each document: a marker in column 0 ends one, even inside a block scalar."""
-    first, lines = 0, list[str]()
+    first, lines, begun = 0, list[str](), False
     # Not splitlines: it would cut text at characters that are no line break in YAML 1.2.
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n")):
         if line[:3] in {"---", "..."} and (len(line) == 3 or line[3] in " \t"):
-            yield first, "\n".join(lines)
-            first, lines = number, ["   " + line[3:] if line[0] == "-" else ""]
+            # With its last line break, which a block scalar at the end keeps.
+            yield first, "".join(f"{one}\n" for one in lines)
+            begun = line[0] == "-"
+            first, lines = number, [line if begun else ""]
         else:
-            # A directive may only precede a marker and changes nothing that the core schema knows.
-            lines.append("" if line.startswith("%") else line)
+            # A directive precedes a document, and changes nothing that the core schema knows.
+            directive = not begun and line.startswith("%")
+            lines.append("" if directive else line)
+            begun = begun or not (directive or line.strip() == "" or line.startswith("#"))
     yield first, "\n".join(lines)
 
 
@@ -147,7 +151,7 @@ def _check(text: str, before: int) -> set[tuple[int, int]]:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         elif isinstance(event, yaml.ScalarEvent) and event.tag in {_STR, "!"}:
-            marked.add((event.start_mark.line, event.start_mark.column))
+            marked.add(_at(event))
     return marked
 
 
@@ -180,7 +184,7 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         text: str = node.value
-        plain = not node.style and (node.start_mark.line, node.start_mark.column) not in self.marked
+        plain = not node.style and _at(node) not in self.marked
         return scalar(text) if plain else text
 
     def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
@@ -208,4 +212,9 @@ def _below(path: str, name: str | int, depth: int) -> str:
 
 
 def _line(event: yaml.Event) -> int:
-    return int(event.start_mark.line) + 1 if event.start_mark else 1
+    return _at(event)[0] + 1
+
+
+def _at(found: yaml.Event | yaml.Node) -> tuple[int, int]:
+    mark = found.start_mark
+    return (int(mark.line), int(mark.column)) if mark else (0, 0)

@@ -47,7 +47,7 @@ def parse_ref(text: str, *, kind: str | None = None, namespace: str = DEFAULT_NA
     """Return the reference that an entity file means, with the defaults of the field it stands in.
 
     Only the signs that part a reference count, as in Backstage: a name of signs that no entity may have is a reference
-    to an entity that is missing. Raises BadRef when a part is empty, and when neither the text nor the field gives a kind.
+    to an entity that is missing. Raises BadRef when a part is empty, and when nothing gives a kind.
     """
     slash, colon = text.find("/"), text.find(":")
     if -1 < slash < colon:

@@ -1,4 +1,4 @@
-"""Plain values as Backstage has them: what unquoted YAML text means, and how a value reads as the text that filters see.
+"""Plain values as Backstage has them: what unquoted YAML text means, and which text filters see of a value.
 
 Backstage keeps numbers as JavaScript does: ``1.0`` is the number 1, and there is no infinity.
 """
@@ -27,29 +27,30 @@ def scalar(text: str) -> Any:
         return None
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
-    if _INT.fullmatch(text):
-        return int(text)
-    if _BASED.fullmatch(text):
-        return int(text, 0)
-    if len(text) <= MAX_NUMBER_CHARS:
-        if _FLOAT.fullmatch(text):
-            return _number(float(text))
-        if _NO_NUMBER.fullmatch(text):
-            return None
-    return text
+    # JSON has no infinity: Backstage stores null.
+    if _NO_NUMBER.fullmatch(text):
+        return None
+    return _number(text) if len(text) <= MAX_NUMBER_CHARS else text
 
 
 def as_text(value: Any) -> str | None:
     """Return a scalar as filters compare it, None for null and for what is no scalar."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float):
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) > MAX_EXACT):
         return _float_text(value)
     return str(value) if isinstance(value, str | int) else None
 
 
-def _number(value: float) -> int | float | None:
-    # JSON has no infinity: Backstage stores null.
+def _number(text: str) -> int | float | str | None:
+    """Return the number that a text is, or the text."""
+    if _INT.fullmatch(text):
+        return int(text)
+    if _BASED.fullmatch(text):
+        return int(text, 0)
+    if not _FLOAT.fullmatch(text):
+        return text
+    value = float(text)
     if not math.isfinite(value):
         return None
     return int(value) if value.is_integer() and abs(value) < MAX_EXACT else value
@@ -57,9 +58,13 @@ def _number(value: float) -> int | float | None:
 
 def _float_text(value: float) -> str | None:
     """Write a number as JavaScript does, which turns to exponents later than Python."""
-    if not math.isfinite(value):
+    try:
+        near = float(value)
+    except OverflowError:
         return None
-    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    if not math.isfinite(near):
+        return None
+    sign, digits, exponent = Decimal(repr(near)).normalize().as_tuple()
     text, point = "".join(map(str, digits)), len(digits) + int(exponent)
     if value == 0:
         return "0"

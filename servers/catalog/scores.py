@@ -30,9 +30,9 @@ class Check(BaseModel):
 
     def applies(self, keys: Keys) -> bool:
         """Say whether the check has anything to say about an entity."""
-        if keys["kind"].isdisjoint(kind.lower() for kind in self.kinds):
+        if not any(kind.lower() in keys["kind"] for kind in self.kinds):
             return False
-        if self.types and keys.get("spec.type", frozenset()).isdisjoint(kind.lower() for kind in self.types):
+        if self.types and not any(kind.lower() in keys.get("spec.type", ()) for kind in self.types):
             return False
         return all(holds(rule, keys) for rule in self.when)
 

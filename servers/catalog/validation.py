@@ -32,8 +32,8 @@ _TAG = re.compile(r"[a-z0-9:+#]+(?:-[a-z0-9:+#]+)*")
 
 _URL: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl)
 
-# Kind -> field of spec -> (shape, required). Fields that no rule names are allowed, as in Backstage, and a field that is
-# there must have a value: null is as wrong as any other. Backstage has no rule for dependencyOf, so it may be one text.
+# Kind -> field of spec -> (shape, required). Fields that no rule names are allowed, as in Backstage, and a field that
+# is there must have a value: null is as wrong as any other. It has no rule for dependencyOf, which may be one text.
 SPECS: Mapping[str, Mapping[str, tuple[Shape, bool]]] = {
     "Component": {
         "type": ("text", True),
@@ -232,7 +232,7 @@ def _has_shape(value: Any, shape: Shape) -> bool:
         case "text":
             return isinstance(value, str) and value != ""
         case "refs":
-            return not value or _has_shape(value, "text") or _has_shape(value, "texts")
+            return value in (None, 0, "") or _has_shape(value, "text") or _has_shape(value, "texts")
         case "profile":
             return isinstance(value, Mapping) and all(
                 _has_shape(value[name], "text") for name in PROFILE_FIELDS if name in value

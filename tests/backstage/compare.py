@@ -16,8 +16,10 @@ from servers.catalog.client import open_client
 from servers.catalog.server import create
 from servers.catalog.settings import CatalogSettings
 from tests.backstage import comparing
+from tests.backstage.asking import Sides
 from tests.backstage.known import KNOWN
 from tests.backstage.oracle import HERE, Backstage, backstage
+from tests.backstage.reading import readers
 from tests.backstage.sides import Comparison, ref_of
 from tests.running import ROOT
 
@@ -29,7 +31,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, backstage(roots, Path(folder)) as running:
         print(f"Backstage has read {len(roots)} locations after {time.monotonic() - start:.0f} s")
         done = asyncio.run(_compared(roots, running))
-    return _report(done)
+    return _report([*done, *readers()])
 
 
 async def _compared(roots: list[Path], running: Backstage) -> list[Comparison]:
@@ -37,7 +39,7 @@ async def _compared(roots: list[Path], running: Backstage) -> list[Comparison]:
     theirs = {ref_of(entity): entity for entity in running.entities()}
     async with open_client(CatalogSettings.model_validate(settings)) as catalog, connected(create(settings)) as tools:
         every = await catalog.query([], limit=100_000)
-        sides = comparing.Sides(tools, {entity.ref: entity for entity in every.entities}, running, theirs)
+        sides = Sides(tools, {entity.ref: entity for entity in every.entities}, running, theirs)
         return [
             comparing.entity_set(sides),
             *comparing.contents(sides),
@@ -46,6 +48,7 @@ async def _compared(roots: list[Path], running: Backstage) -> list[Comparison]:
             await comparing.orders(sides),
             await comparing.pages(sides),
             await comparing.facets(sides),
+            await comparing.fields(sides),
             await comparing.by_refs(sides),
             await comparing.verdicts(sides),
         ]
@@ -55,6 +58,11 @@ def _report(done: list[Comparison]) -> int:
     every = [difference for comparison in done for difference in comparison.differences]
     unlisted = [d for d in every if not any(known.covers(d) for known in KNOWN)]
     stale = [known for known in KNOWN if not any(known.covers(d) for d in every)]
+    print("\nlisted in known.py:")
+    for known in KNOWN:
+        covered = [d for d in every if known.covers(d)]
+        print(f"  {len(covered):>4} {known.area} | {known.subject}\n       {known.reason}")
+    print("\nnot listed:" if unlisted else "\nnothing else differs")
     for difference in unlisted:
         print(difference)
     for known in stale:

@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from servers._kit.testing import Connection
-from servers.catalog.contract import Entity
-from tests.backstage.cases import DESCRIPTORS, FACETS, FILTERS, ORDERS, PAGED, REFS
-from tests.backstage.oracle import Backstage
-from tests.backstage.sides import Comparison, Difference, diverging, place, plain, ref_of
+from servers.catalog.fields import select
+from tests.backstage.asking import Sides, our_facet, our_pages, our_refs, predicate, their_pages, their_refs
+from tests.backstage.descriptors import DESCRIPTORS
+from tests.backstage.questions import FACETS, FIELDS, FILTERS, ORDERS, PAGED, REFS
+from tests.backstage.sides import BOOKKEEPING, Comparison, Difference, diverging, place, plain, ref_of
 
 Json = dict[str, Any]
-GENERATED: Json = {"$not": {"metadata.name": {"$hasPrefix": "generated-"}}}
 LOCATION, ORIGIN = "backstage.io/managed-by-location", "backstage.io/managed-by-origin-location"
-
-
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """Both catalogs: ours through its tools and as it holds entities, and Backstage's."""
-
-    tools: Connection
-    ours: Mapping[str, Entity]
-    backstage: Backstage
-    theirs: Mapping[str, Json]
-
-    @property
-    def shared(self) -> list[str]:
-        """The references that both have, in order."""
-        return sorted(self.ours.keys() & self.theirs.keys())
-
-    @property
-    def lonely(self) -> list[str]:
-        """The names of the entities that only one side has; questions about all entities leave them out."""
-        return sorted({ref.rpartition("/")[2] for ref in self.ours.keys() ^ self.theirs.keys()})
 
 
 def entity_set(sides: Sides) -> Comparison:
@@ -51,6 +29,7 @@ def entity_set(sides: Sides) -> Comparison:
 def contents(sides: Sides) -> list[Comparison]:
     """Compare metadata, spec, relations and places of every entity that both have."""
     found = {area: Comparison(area, 0, []) for area in ("envelope", "metadata", "spec", "relations", "places")}
+    alone = sides.ours.keys() ^ sides.theirs.keys()
     for ref in sides.shared:
         ours, theirs = sides.ours[ref], sides.theirs[ref]
         mine, other = dict(ours.data), {k: v for k, v in theirs.items() if k not in {"relations", "status"}}
@@ -58,7 +37,10 @@ def contents(sides: Sides) -> list[Comparison]:
             "envelope": ({k: v for k, v in mine.items() if k not in {"metadata", "spec"}}, {k: v for k, v in other.items() if k not in {"metadata", "spec"}}),
             "metadata": (plain(mine["metadata"]), plain(other["metadata"])),
             "spec": (mine.get("spec"), other.get("spec")),
-            "relations": ([f"{r.type} {r.target}" for r in ours.relations], [f"{r['type']} {r['targetRef']}" for r in theirs["relations"]]),
+            "relations": (
+                {f"{r.type} {r.target}": True for r in ours.relations if r.target not in alone},
+                {f"{r['type']} {r['targetRef']}": True for r in theirs["relations"] if r["targetRef"] not in alone},
+            ),
             "places": (
                 {name: ours.annotations.get(name) for name in (LOCATION, ORIGIN)},
                 {name: place(theirs["metadata"]["annotations"].get(name)) for name in (LOCATION, ORIGIN)},
@@ -99,8 +81,8 @@ async def ancestry(sides: Sides) -> Comparison:
 async def queries(sides: Sides) -> Comparison:
     found = Comparison("filters", 0, [])
     for name, filters in FILTERS.items():
-        ours = sorted(await _query(sides, filters))
-        theirs = sorted(_by_query(sides, filters))
+        ours = sorted(await our_refs(sides, filters))
+        theirs = sorted(their_refs(sides, filters))
         found.count += 1
         if ours != theirs:
             found.differences.append(Difference("filters", name, *_only(ours, theirs)))
@@ -111,7 +93,7 @@ async def orders(sides: Sides) -> Comparison:
     found = Comparison("orders", 0, [])
     for wanted, order in ORDERS:
         filters = [{"field": field, "equals": value} for field, value in wanted.items()]
-        ours = await _query(sides, filters, order)
+        ours = await our_refs(sides, filters, order)
         # With a limit it sorts by several fields, compared as they are stored, in lower case.
         params: Json = {
             "order": [f"{'desc' if o.startswith('-') else 'asc'}:{o.removeprefix('-').lower()}" for o in order],
@@ -123,7 +105,9 @@ async def orders(sides: Sides) -> Comparison:
         found.count += 1
         # Of equal keys Backstage's order is that of its random ids, so only the keys are compared, and the whole set.
         if _keys(sides, ours, order) != _keys(sides, theirs, order) or sorted(ours) != sorted(theirs):
-            found.differences.append(Difference("orders", f"{dict(wanted)} by {', '.join(order)}", *_first(ours, theirs)))
+            found.differences.append(
+                Difference("orders", f"{dict(wanted)} by {', '.join(order)}", *_first(ours, theirs))
+            )
     return found
 
 
@@ -131,8 +115,8 @@ async def pages(sides: Sides) -> Comparison:
     """Compare what following the pages brings, page by page."""
     found = Comparison("cursors", 0, [])
     for name, order, size in PAGED:
-        ours = await _pages(sides, FILTERS[name], [order], size)
-        theirs = _cursor(sides, FILTERS[name], order, size)
+        ours = await our_pages(sides, FILTERS[name], [order], size)
+        theirs = their_pages(sides, FILTERS[name], order, size)
         found.count += len(theirs)
         if [_keys(sides, page, [order]) for page in ours] != [_keys(sides, page, [order]) for page in theirs]:
             found.differences.append(Difference("cursors", f"{name} by {order}, {size} a page", ours, theirs))
@@ -142,15 +126,43 @@ async def pages(sides: Sides) -> Comparison:
 async def facets(sides: Sides) -> Comparison:
     found = Comparison("facets", 0, [])
     for scope, filters in (("all", []), ("components", FILTERS["kind"])):
-        body = {"facets": list(FACETS), "query": _predicate(sides, filters)}
+        body = {"facets": list(FACETS), "query": predicate(sides, filters)}
         theirs = sides.backstage.post("/entity-facets", body)["facets"]
         for facet in FACETS:
-            ours = await _facet(sides, facet, filters)
+            ours = await our_facet(sides, facet, filters)
             other = {one["value"]: one["count"] for one in theirs[facet]}
             found.count += len(other)
             found.differences += [
                 Difference("facets", f"{scope}: {facet} {path}", *values) for path, *values in diverging(ours, other)
             ]
+    return found
+
+
+async def fields(sides: Sides) -> Comparison:
+    """Compare what is left of entities when only one field of them is asked for."""
+    found = Comparison("fields", 0, [])
+    for path in FIELDS:
+        params = {"fields": ["kind", "metadata.name", "metadata.namespace", path]}
+        theirs = {ref_of(one): one for one in sides.backstage.get("/entities", **params)}
+        page = None
+        while True:
+            answer = await sides.tools.call("query_entities", fields=[path], limit=200, page=page)
+            for item in answer["items"]:
+                if item["ref"] not in theirs:
+                    continue
+                ours, other = item["fields"][path], select(theirs[item["ref"]], path)
+                if path in {"metadata.annotations", "spec"}:
+                    ours, other = (
+                        {k: v for k, v in (one or {}).items() if k not in BOOKKEEPING} for one in (ours, other)
+                    )
+                found.count += 1
+                found.differences += [
+                    Difference("fields", f"{item['ref']} {path} {at}".rstrip(), *values)
+                    for at, *values in diverging(ours, other)
+                ]
+            page = answer["next_page"]
+            if page is None:
+                break
     return found
 
 
@@ -179,78 +191,6 @@ async def verdicts(sides: Sides) -> Comparison:
 
 def _reason(fault: str) -> str:
     return str(json.loads(fault)["errors"][0]["message"]).partition("caused by")[2]
-
-
-async def _query(sides: Sides, filters: Sequence[Json], order: Sequence[str] = ()) -> list[str]:
-    return [ref for page in await _pages(sides, filters, order, 200) for ref in page]
-
-
-async def _pages(sides: Sides, filters: Sequence[Json], order: Sequence[str], size: int) -> list[list[str]]:
-    found, page = [], None
-    while True:
-        scope = [*filters, *_left_out(sides)]
-        answer = await sides.tools.call("query_entities", filters=scope, order=list(order), limit=size, page=page)
-        found.append([item["ref"] for item in answer["items"]])
-        page = answer["next_page"]
-        if page is None:
-            return found
-
-
-def _by_query(sides: Sides, filters: Sequence[Json]) -> list[str]:
-    return [ref for page in _cursor(sides, filters, None, 200) for ref in page]
-
-
-def _cursor(sides: Sides, filters: Sequence[Json], order: str | None, size: int) -> list[list[str]]:
-    body: Json = {"query": _predicate(sides, filters), "limit": size}
-    if order is not None:
-        body["orderBy"] = [{"field": order.removeprefix("-"), "order": "desc" if order.startswith("-") else "asc"}]
-    found = []
-    while True:
-        answer = sides.backstage.post("/entities/by-query", body)
-        found.append([ref_of(one) for one in answer["items"]])
-        cursor = answer["pageInfo"].get("nextCursor")
-        if cursor is None:
-            return found
-        body = {"cursor": cursor, "limit": size}
-
-
-async def _facet(sides: Sides, facet: str, filters: Sequence[Json]) -> dict[str, int]:
-    found, page = {}, None
-    while True:
-        scope = [*filters, *_left_out(sides)]
-        answer = await sides.tools.call("list_facets", facets=[facet], filters=scope, limit=200, page=page)
-        found.update({item["value"]: item["count"] for item in answer["items"]})
-        page = answer["next_page"]
-        if page is None:
-            return found
-
-
-def _left_out(sides: Sides) -> list[Json]:
-    return [{"none_of": [{"field": "metadata.name", "one_of": sides.lonely}]}] if sides.lonely else []
-
-
-def _predicate(sides: Sides, filters: Sequence[Json]) -> Json:
-    """Return filters of ours as a predicate of Backstage's."""
-    return {"$all": [*(_translated(one) for one in [*filters, *_left_out(sides)]), GENERATED]}
-
-
-def _translated(rule: Json) -> Json:
-    match rule:
-        case {"all_of": inner}:
-            return {"$all": [_translated(one) for one in inner]}
-        case {"any_of": inner}:
-            return {"$any": [_translated(one) for one in inner]}
-        case {"none_of": inner}:
-            return {"$not": {"$any": [_translated(one) for one in inner]}}
-        case {"field": field, "equals": value}:
-            return {field: value}
-        case {"field": field, "one_of": values}:
-            return {field: {"$in": values}}
-        case {"field": field, "prefix": prefix}:
-            return {field: {"$hasPrefix": prefix}}
-        case {"field": field, "exists": wanted}:
-            return {field: {"$exists": wanted}}
-    raise ValueError(rule)
 
 
 def _comparable(sides: Sides, refs: Iterable[str]) -> list[str]:

@@ -61,15 +61,23 @@ def place(annotation: str | None) -> str | None:
 
 
 def diverging(ours: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield (path, ours, theirs) for the deepest values that differ. ``1`` and ``1.0`` are equal, ``1`` and true are not."""
+    """Yield (path, ours, theirs) for the deepest values that differ; numbers are those of JavaScript, so ``1`` is ``1.0``."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key in sorted(ours.keys() | theirs.keys()):
             yield from diverging(ours.get(key, _ABSENT), theirs.get(key, _ABSENT), f"{path}.{key}" if path else key)
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         for at, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             yield from diverging(one, other, f"{path}.{at}")
-    elif isinstance(ours, bool) != isinstance(theirs, bool) or ours != theirs:
+    elif not _equal(ours, theirs):
         yield path, ours, theirs
+
+
+def _equal(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, bool) or isinstance(theirs, bool):
+        return ours is theirs
+    if isinstance(ours, int | float) and isinstance(theirs, int | float):
+        return float(ours) == float(theirs)
+    return bool(ours == theirs)
 
 
 _ABSENT = "(absent)"

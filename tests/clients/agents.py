@@ -1,15 +1,17 @@
 """Which agents are tried, and what a person would type into each: the commands are the ones that docs/clients.md shows.
 
-A route is a list of steps in a home of its own. In commands, ``{url}`` is the endpoint and ``{token}`` a token of
-`portal token`.
+A route is a list of steps in a home of its own. In commands and files, ``{url}`` is the endpoint and ``{token}`` a token
+of `portal token`. Where the portal prints a command itself, that command is taken, so what it prints is what is tried.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass, field
 
+from portal.snippets import NAME, snippets
 from tests.clients.install import Installed
 
 CALL = "6*7"
@@ -46,19 +48,34 @@ def agents(there: Installed) -> list[Agent]:
     return [_claude(there), _opencode(there), _inspector(there), _fastmcp(there), _codex(there), _remote(there), _sdk()]
 
 
+def printed(agent: str) -> str:
+    """Return what the portal prints for ``agent``, with ``{url}`` for the endpoint. Raises KeyError."""
+    return {snippet.agent: snippet.text for snippet in snippets("{url}")}[agent]
+
+
+def commands(agent: str, program: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return the commands that the portal prints for ``agent``, with ``program`` for the name of the program."""
+    return [(*program, *shlex.split(part)[1:]) for part in printed(agent).split(" && ")]
+
+
 def _claude(there: Installed) -> Agent:
     claude = str(there.modules / "@anthropic-ai" / f"claude-code-{there.platform}" / "claude")
-    add = (claude, "mcp", "add", "--transport", "http", "portal", "{url}")
-    connected = Step((claude, "mcp", "list"), r"portal: .*Connected")
+    add, login = commands("Claude Code", (claude,))
+    connected = Step((claude, "mcp", "list"), rf"^{NAME}: .*Connected")
     return Agent(
         "Claude Code",
         required=True,
         version=(claude, "--version"),
-        token=(Step((*add, "--header", "Authorization: Bearer {token}"), "Added HTTP MCP server"), connected),
+        token=(
+            # The agent reads the variable itself: its file holds the name, not the token.
+            Step((*add, "--header", "Authorization: Bearer ${PORTAL_TOKEN}"), "Added HTTP MCP server"),
+            connected,
+        ),
         login=(
             Step(add, "Added HTTP MCP server"),
             Step((claude, "mcp", "list"), "Needs authentication"),
-            Step((claude, "mcp", "login", "portal", "--no-browser"), "Authenticated with", signs_in=True),
+            # With --no-browser the link is printed instead of opened, and nothing else is different.
+            Step((*login, "--no-browser"), "Authenticated with", signs_in=True),
             connected,
         ),
         environment={
@@ -71,16 +88,16 @@ def _claude(there: Installed) -> Agent:
 
 def _opencode(there: Installed) -> Agent:
     opencode = str(there.modules / f"opencode-{there.platform}" / "bin" / "opencode")
-    add = (opencode, "mcp", "add", "portal", "--url", "{url}")
-    connected = Step((opencode, "mcp", "list"), r"portal\s+connected")
+    add, login = commands("opencode", (opencode,))
+    connected = Step((opencode, "mcp", "list"), rf"\b{NAME}\s+connected")
     return Agent(
         "opencode",
         required=True,
         version=(opencode, "--version"),
-        token=(Step((*add, "--header", "Authorization=Bearer {token}"), "added"), connected),
+        token=(Step((*add, "--header", "Authorization=Bearer {env:PORTAL_TOKEN}"), "added"), connected),
         login=(
             Step(add, "added"),
-            Step((opencode, "mcp", "auth", "portal"), "(?i)success", signs_in=True),
+            Step(login, "(?i)success", signs_in=True),
             connected,
         ),
         environment={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
@@ -91,6 +108,7 @@ def _inspector(there: Installed) -> Agent:
     launcher = there.modules / "@modelcontextprotocol" / "inspector" / "clients" / "launcher" / "build" / "index.js"
     inspector = (str(there.node), str(launcher))
     reach = (*inspector, "--cli", "--server-url", "{url}", "--transport", "http", "--protocol-era", "auto")
+    configured = (*inspector, "--cli", "--config", "mcp.json", "--server", NAME)
     bearer = ("--header", "Authorization: Bearer {token}")
     tools = ("--method", "tools/list")
     call = ("--method", "tools/call", "--tool-name", "execute", "--tool-arg", f"code={CALL}")
@@ -105,7 +123,12 @@ def _inspector(there: Installed) -> Agent:
         login=(
             Step((*reach, *tools), r'"name": "execute"', signs_in=True),
             Step((*reach, "--stored-auth-only", *call), FORTY_TWO, calls=True),
+            # The JSON that the portal prints, as a file.
+            Step((*configured, "--stored-auth-only", *tools), r'"name": "execute"'),
         ),
+        files={"mcp.json": printed("mcpServers JSON")},
+        # Without a keychain and without this it forgets the login when it ends.
+        environment={"MCP_INSPECTOR_SECRET_STORE": "file"},
     )
 
 
@@ -116,7 +139,7 @@ def _fastmcp(there: Installed) -> Agent:
     return Agent(
         "fastmcp CLI",
         required=True,
-        version=(fastmcp, "version", "--short"),
+        version=(fastmcp, "version"),
         token=(
             Step((*tools, *bearer), r"Tools \(2\)"),
             Step((*call, *bearer), FORTY_TWO, calls=True),
@@ -139,30 +162,32 @@ def _codex(there: Installed) -> Agent:
         {"id": 2, "method": "mcpServerStatus/list", "params": {}},
     ]
     typed = "".join(json.dumps(ask) + "\n" for ask in asks)
+    (add,) = commands("codex", codex)
     status = Step((*codex, "app-server"), r'"id":2.*"execute"', stays=True, typed=typed)
     return Agent(
         "codex",
         required=False,
         version=(*codex, "--version"),
         token=(
-            Step((*codex, "mcp", "add", "portal", "--url", "{url}", "--bearer-token-env-var", "PORTAL_TOKEN"), "Added"),
+            Step((*add, "--bearer-token-env-var", "PORTAL_TOKEN"), "Added"),
             status,
         ),
         login=(
-            Step((*codex, "mcp", "add", "portal", "--url", "{url}"), "(?i)successfully logged in", signs_in=True),
+            Step(add, "(?i)successfully logged in", signs_in=True),
             status,
         ),
     )
 
 
 def _remote(there: Installed) -> Agent:
+    bearer = ("--header", "Authorization: Bearer ${PORTAL_TOKEN}")
     remote = (str(there.node), str(there.modules / "mcp-remote" / "dist" / "client.js"), "{url}")
     reach = (*remote, "--transport", "http-only", "--allow-http")
     return Agent(
         "mcp-remote",
         required=False,
         version=(str(there.node), "-p", f"require({str(there.modules / 'mcp-remote' / 'package.json')!r}).version"),
-        token=(Step((*reach, "--header", "Authorization: Bearer {token}"), r'"name": ?"execute"', stays=True),),
+        token=(Step((*reach, *bearer), r'"name": ?"execute"', stays=True),),
         login=(Step(reach, r'"name": ?"execute"', signs_in=True, stays=True),),
     )
 

@@ -6,94 +6,66 @@ with 1 when an agent that must work does not. Nothing leaves the machine once th
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
 
 from tests.clients.agents import Agent, agents
 from tests.clients.install import install
-from tests.clients.trial import Outcome, Stage
-from tests.clients.witness import standing_before
-from tests.running import free_port, portal
+from tests.clients.stage import Stage, standing
+from tests.clients.trial import version, walk
 
-CONFIG = """
-[upstreams.notes]
-module = "servers._template"
-summary = "Notes of the team."
-"""
 HEAD = ("client", "version", "protocol", "bearer", "OAuth", "tools", "execute")
 
 
 def main(names: list[str]) -> int:
     """Return 0 when every required agent works both ways, 1 when one does not, 2 when no agent has such a name."""
     there = install()
-    chosen = [
-        agent for agent in agents(there) if not names or any(name.lower() in agent.name.lower() for name in names)
-    ]
+    known = agents(there)
+    chosen = [agent for agent in known if not names or any(name.lower() in agent.name.lower() for name in names)]
     if not chosen:
-        print(
-            f"clients: no client is called {' or '.join(names)}; there are: "
-            f"{', '.join(agent.name for agent in agents(there))}",
-            file=sys.stderr,
-        )
+        print(f"clients: give a part of one of: {', '.join(agent.name for agent in known)}", file=sys.stderr)
         return 2
-    port, behind = free_port(), free_port()
-    rows, faults = [HEAD], []
+    rows: list[tuple[str, ...]] = [HEAD]
+    failed: list[str] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "data"
         data.mkdir()
-        with (
-            portal(
-                data,
-                CONFIG,
-                port=str(behind),
-                public_url=f"http://127.0.0.1:{port}",
-                allowed_hosts=json.dumps([f"127.0.0.1:{behind}"]),
-            ) as running,
-            standing_before(running.base, port) as witness,
-        ):
-            stage = Stage(there, running, witness, running.token())
+        with standing(data, there) as stage:
             for number, agent in enumerate(chosen):
-                row, found = _try(stage, agent, Path(folder) / str(number))
+                row, faults = _try(stage, agent, Path(folder) / str(number))
                 rows.append(row)
-                faults += found
+                failed += [fault for fault in faults if agent.required]
+                for fault in faults:
+                    print(f"{fault}{'' if agent.required else ' (not required)'}", file=sys.stderr, flush=True)
+            failed += stage.log_faults()
     _print(rows)
-    for required, fault in faults:
-        print(f"{'FAILED' if required else 'failed, not required'}: {fault}")
-    return 1 if any(required for required, _ in faults) else 0
+    print(f"clients: {'failed: ' + '; '.join(failed) if failed else 'every required client works both ways'}")
+    return 1 if failed else 0
 
 
-def _try(stage: Stage, agent: Agent, homes: Path) -> tuple[tuple[str, ...], list[tuple[bool, str]]]:
-    """Return the agent's row of the table and its faults, each with whether it is one that must not be."""
-    outcomes: list[Outcome] = []
-    for way in ("token", "login"):
-        home = homes / way
-        home.mkdir(parents=True)
-        for name, text in agent.files.items():
-            (home / name).parent.mkdir(parents=True, exist_ok=True)
-            (home / name).write_text(text, encoding="utf-8")
+def _try(stage: Stage, agent: Agent, folder: Path) -> tuple[tuple[str, ...], list[str]]:
+    """Return the agent's row of the table, and its faults."""
+    outcomes = []
+    for way, steps in (("bearer", agent.token), ("OAuth", agent.login)):
         print(f"{agent.name}: {way}", file=sys.stderr, flush=True)
-        outcomes.append(stage.walk(agent, agent.token if way == "token" else agent.login, home))
-    token, login = outcomes
-    called = [outcome.called for outcome in outcomes if outcome.called is not None]
-    revisions = dict.fromkeys(token.revisions + login.revisions)
-    tools = dict.fromkeys(name for outcome in outcomes for name in outcome.tools)
+        home = folder / way
+        home.mkdir(parents=True)
+        outcomes.append((way, walk(stage, agent, steps, home)))
+    called = [outcome.called for _, outcome in outcomes if outcome.called is not None]
     row = (
         agent.name,
-        stage.version(agent, homes / "token"),
-        ", ".join(revisions) or "?",
-        "no" if token.fault else "yes",
-        "no" if login.fault else "yes",
-        ", ".join(tools) or "none",
+        version(stage, agent, folder / "bearer"),
+        ", ".join(dict.fromkeys(revision for _, outcome in outcomes for revision in outcome.revisions)) or "?",
+        *("no" if outcome.fault else "yes" for _, outcome in outcomes),
+        ", ".join(dict.fromkeys(name for _, outcome in outcomes for name in outcome.tools)) or "none",
         "-" if not called else "yes" if all(called) else "no",
     )
-    ways = (("bearer", token), ("OAuth", login))
-    return row, [(agent.required, f"{agent.name}, {way}: {out.fault}") for way, out in ways if out.fault]
+    return row, [f"{agent.name}, {way}: {outcome.fault}" for way, outcome in outcomes if outcome.fault]
 
 
 def _print(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
         if number == 0:

@@ -23,10 +23,10 @@ from pathlib import Path
 
 ROWS, COLUMNS = 50, 4_000
 GRACE_S = 3.0
-_FORWARD = re.compile(r"\x1b\[(\d{0,3})C")
+_SPACE = re.compile(r"\x1b\[\d*[CG]")
 """Some agents write a space by moving the cursor."""
 _DRAWING = re.compile(
-    r"\x1b\[[0-9;?<>=]*[a-zA-Z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|[\x00\x07\x0f\x1b]"
+    r"\x1b\[[0-9;?<>=]*[a-zA-Z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|\x1b[78=>]|[\x00\x07\x0f\x1b]"
 )
 
 
@@ -104,8 +104,7 @@ def _read(terminal: int, process: subprocess.Popen[bytes], deadline: float, watc
 
 def plain(raw: bytes) -> str:
     """Return what a person reads of ``raw``."""
-    text = _FORWARD.sub(lambda moved: " " * int(moved.group(1) or 1), raw.decode(errors="replace"))
-    return _DRAWING.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _DRAWING.sub("", _SPACE.sub(" ", raw.decode(errors="replace"))).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

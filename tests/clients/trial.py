@@ -10,10 +10,9 @@ from pathlib import Path
 
 from tests.clients.agents import Agent, Step
 from tests.clients.browser import agree
-from tests.clients.install import Installed
+from tests.clients.stage import Stage
 from tests.clients.terminal import Ended, run
-from tests.clients.witness import Exchange, Witness
-from tests.running import ROOT, Running
+from tests.clients.witness import Exchange
 
 STEP_TIMEOUT_S = 90.0
 TOOLS = ("search", "execute")
@@ -29,86 +28,58 @@ class Outcome:
     called: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What every trial stands on."""
+def version(stage: Stage, agent: Agent, home: Path) -> str:
+    """Return what the agent says is its version, "?" when it says nothing of the kind."""
+    environment = stage.environment(home) | agent.environment
+    ended = run(agent.version, home, environment, timeout_s=STEP_TIMEOUT_S)
+    found = re.search(r"\d+\.\d+\.\d+\S*", ended.text)
+    return found.group() if found else "?"
 
-    there: Installed
-    running: Running
-    witness: Witness
-    token: str
 
-    def version(self, agent: Agent, home: Path) -> str:
-        """Return what the agent says is its version, "?" when it says nothing of the kind."""
-        ended = run(agent.version, home, self._environment(agent, home), timeout_s=STEP_TIMEOUT_S)
-        found = re.search(r"\d+\.\d+\.\d+\S*", ended.text)
-        return found.group() if found else "?"
+def walk(stage: Stage, agent: Agent, steps: tuple[Step, ...], home: Path) -> Outcome:
+    """Take every step in ``home``, a new folder, and return what became of it."""
+    for name, text in agent.files.items():
+        (home / name).write_text(stage.filled(text), encoding="utf-8")
+    stage.witness.take()
+    called = False if any(step.calls for step in steps) else None
+    fault = ""
+    for step in steps:
+        fault = _take(stage, agent, step, home)
+        if fault:
+            break
+        called = True if step.calls else called
+    return _judged(stage.witness.take(), fault, called, login=any(step.signs_in for step in steps))
 
-    def walk(self, agent: Agent, steps: tuple[Step, ...], home: Path) -> Outcome:
-        """Take every step in ``home``, which is empty before, and return what became of it."""
-        self.witness.take()
-        called = False if any(step.calls for step in steps) else None
-        fault = ""
-        for step in steps:
-            fault = self._take(agent, step, home)
-            if fault:
-                break
-            called = True if step.calls else called
-        seen = self.witness.take()
-        return _judged(seen, fault, called, login=any(step.signs_in for step in steps))
 
-    def _take(self, agent: Agent, step: Step, home: Path) -> str:
-        command = [part.format(url=f"{self.witness.url}/mcp", token=self.token) for part in step.command]
-        with ThreadPoolExecutor(1) as browser:
-            person = _Person(browser, self.witness.url, self._sign_in_link) if step.signs_in else None
+def _take(stage: Stage, agent: Agent, step: Step, home: Path) -> str:
+    """Return what was wrong with ``step``, "" when nothing was."""
+    with ThreadPoolExecutor(1) as thread:
+        person = _Person(thread, stage.witness.url, stage.sign_in_link) if step.signs_in else None
 
-            def watch(text: str) -> bool:
-                if person is not None:
-                    person.look(text)
-                return step.stays and re.search(step.says, text, re.MULTILINE) is not None
+        def watch(text: str) -> bool:
+            if person is not None:
+                person.look(text)
+            return step.stays and re.search(step.says, text, re.MULTILINE) is not None
 
-            ended = run(
-                command,
-                home,
-                self._environment(agent, home),
-                timeout_s=STEP_TIMEOUT_S,
-                typed=step.typed,
-                watch=watch,
-            )
-            unhappy = person.fault() if person is not None else ""
-        return unhappy or _fault(step, ended, self.token)
-
-    def _sign_in_link(self) -> str:
-        return self.running.command("sign-in").stdout.strip()
-
-    def _environment(self, agent: Agent, home: Path) -> dict[str, str]:
-        """Nothing of ours but a path: a home of its own, and no way out of this machine."""
-        nowhere = "http://127.0.0.1:9"
-        return {
-            "PATH": f"{self.there.node.parent}:/usr/local/bin:/usr/bin:/bin",
-            "PYTHONPATH": str(ROOT),
-            "HOME": str(home),
-            "LANG": "C.UTF-8",
-            "TERM": "xterm-256color",
-            "COLUMNS": "4000",
-            # No agent may open a window on the machine of who runs this.
-            "BROWSER": "/bin/false",
-            "HTTP_PROXY": nowhere,
-            "HTTPS_PROXY": nowhere,
-            "NO_PROXY": "127.0.0.1,localhost",
-            "DO_NOT_TRACK": "1",
-            "PORTAL_TOKEN": self.token,
-            **agent.environment,
-        }
+        ended = run(
+            [stage.filled(part) for part in step.command],
+            home,
+            stage.environment(home) | agent.environment,
+            timeout_s=STEP_TIMEOUT_S,
+            typed=step.typed,
+            watch=watch,
+        )
+        unhappy = person.fault() if person is not None else ""
+    return unhappy or _fault(step, ended, stage.token)
 
 
 class _Person:
     """Waits for the agent's link and does with it, once, what a person does."""
 
-    def __init__(self, browser: ThreadPoolExecutor, portal: str, sign_in_link: Callable[[], str]) -> None:
+    def __init__(self, thread: ThreadPoolExecutor, portal: str, sign_in_link: Callable[[], str]) -> None:
         # What follows the link shows that all of it has been printed.
         self._link = re.compile(re.escape(portal) + r"/authorize\?[^\s\"'<>│]+(?=[\s\"'<>│])")
-        self._browser = browser
+        self._thread = thread
         self._sign_in_link = sign_in_link
         self._done: Future[str] | None = None
 
@@ -116,7 +87,7 @@ class _Person:
         """Follow the link in ``text``, in another thread: the agent must not wait for us to read what it writes."""
         found = self._link.search(text)
         if found and self._done is None:
-            self._done = self._browser.submit(self._go, found.group())
+            self._done = self._thread.submit(self._go, found.group())
 
     def fault(self) -> str:
         """Return what went wrong in the browser, "" when nothing did."""
@@ -131,11 +102,12 @@ class _Person:
 
 
 def _fault(step: Step, ended: Ended, token: str) -> str:
-    if re.search(step.says, ended.text, re.MULTILINE) and (step.stays or ended.code == 0):
+    said = re.search(step.says, ended.text, re.MULTILINE) is not None
+    if said and (step.stays or ended.code == 0):
         return ""
     tail = " ".join(ended.text.replace(token, "…").split())[-300:]
     how = "took too long" if ended.code is None else f"exit {ended.code}"
-    return f"`{Path(step.command[0]).name} … {step.command[-1].replace(token, '…')}` {how}: {tail}"
+    return f"`{Path(step.command[0]).name} … {step.command[-1]}` {how}: {tail}"
 
 
 def _judged(seen: list[Exchange], fault: str, called: bool | None, *, login: bool) -> Outcome:
@@ -143,8 +115,10 @@ def _judged(seen: list[Exchange], fault: str, called: bool | None, *, login: boo
     listed = [exchange for exchange in seen if exchange.rpc == "tools/list" and exchange.status == 200]
     tools = listed[-1].tools if listed else ()
     signed_in = any(exchange.path == "/token" and exchange.status == 200 for exchange in seen)
-    if not fault and tools != TOOLS:
-        fault = f"was given the tools {', '.join(tools) or 'of nobody'}"
+    if not fault and any(exchange.tools != TOOLS for exchange in listed):
+        fault = f"was given the tools {', '.join(tools)}"
+    if not fault and not listed:
+        fault = "never asked for the tools"
     if not fault and signed_in != login:
         fault = "did not sign in" if login else "signed in although it had a token"
     revisions = tuple(dict.fromkeys(exchange.revision or "none said" for exchange in listed))

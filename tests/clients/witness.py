@@ -88,15 +88,16 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 def application(target: str, witness: Witness) -> Starlette:
     """Return the proxy to ``target``. Every header, Host too, passes unchanged."""
-    client = httpx.AsyncClient(timeout=None, trust_env=False)
+    # A bare transport: a client would keep the cookies of one browser and send them with the next one's requests.
+    transport = httpx.AsyncHTTPTransport()
 
     async def forward(request: Request) -> Response:
         asked = await request.body()
         path = request.url.path
         url = f"{target}{path}?{request.url.query}" if request.url.query else f"{target}{path}"
         headers = [(name, value) for name, value in request.headers.items() if name not in HOP_BY_HOP]
-        incoming = await client.send(
-            client.build_request(request.method, url, headers=headers, content=asked), stream=True
+        incoming = await transport.handle_async_request(
+            httpx.Request(request.method, url, headers=headers, content=asked)
         )
         header = request.headers.get("mcp-protocol-version", "")
 
@@ -117,7 +118,7 @@ def application(target: str, witness: Witness) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with client:
+        async with transport:
             yield
 
     methods = ["GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"]

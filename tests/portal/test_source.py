@@ -48,10 +48,14 @@ def test_a_fence_is_taken_off() -> None:
 @pytest.mark.parametrize("code", ["def (", "x = (" * 300, "-" * 60_000 + "1", "a\0b", "(" * 5000 + ")" * 5000])
 def test_what_does_not_parse_is_an_error_and_never_a_crash(code: str) -> None:
     with pytest.raises(SourceError):
-        read(code, SERVERS)
+        read(f"import catalog\n{code}", SERVERS)
+
+
+def test_a_program_that_names_no_server_is_left_to_the_sandbox() -> None:
+    assert read("x = = 1", SERVERS).tools == frozenset()
 
 
 def test_the_line_of_a_syntax_error_is_the_submitted_one() -> None:
     with pytest.raises(SourceError) as caught:
-        read("x = 1\ny = = 2", SERVERS)
+        read("import catalog\ny = = 2", SERVERS)
     assert caught.value.line == 2

@@ -137,13 +137,69 @@ async def test_placeholders_are_filled_from_files_beside_the_entity(company: Any
 
 async def test_json_and_yaml_placeholders_become_values(company: Any) -> None:
     company.write({"v.json": '{"a": "\\ud83d\\ude00"}', "v.yaml": "b: [1]", "bad.json": "{"})
-    extra = "spec: {type: service, lifecycle: x, owner: t, j: {$json: v.json}, y: {$yaml: v.yaml}, n: {$text: 1}}"
+    extra = "spec: {type: service, lifecycle: x, owner: t, j: {$json: v.json}, y: {$yaml: v.yaml}}"
     company.write(
         {"all.yaml": component("it").replace("spec: {type: service, lifecycle: production, owner: team}", extra)}
     )
     async with company.open() as catalog:
         spec = (await catalog.call("get_entity", ref="it"))["spec"]
-        assert (spec["j"], spec["y"], spec["n"]) == ({"a": "😀"}, {"b": [1]}, {"$text": 1})
+        assert (spec["j"], spec["y"]) == ({"a": "😀"}, {"b": [1]})
+
+
+async def test_only_a_mapping_of_one_known_placeholder_is_filled(company: Any) -> None:
+    company.write({"x.txt": "X", "v.yaml": "c: {$text: x.txt}"})
+    extra = (
+        "spec: {type: s, lifecycle: x, owner: t, l: [{$text: x.txt}, {a: {$text: x.txt}}], two: {$text: x.txt, a: 1},"
+        " other: {$foo: x.txt}, beside: {$bar: 1, a: {$text: x.txt}}, inside: {$yaml: v.yaml}}"
+    )
+    company.write(
+        {"all.yaml": component("it").replace("spec: {type: service, lifecycle: production, owner: team}", extra)}
+    )
+    async with company.open() as catalog:
+        spec = (await catalog.call("get_entity", ref="it"))["spec"]
+        assert spec["l"] == ["X", {"a": "X"}]
+        assert spec["two"] == {"$text": "x.txt", "a": 1}
+        assert spec["other"] == {"$foo": "x.txt"}
+        assert spec["beside"] == {"$bar": 1, "a": {"$text": "x.txt"}}
+        assert spec["inside"] == {"c": {"$text": "x.txt"}}
+
+
+async def test_a_placeholder_whose_target_is_no_text_is_a_fault(company: Any) -> None:
+    company.write({"all.yaml": API % "1"})
+    async with company.open() as catalog:
+        assert await problems(catalog, "api:it") == [("all.yaml", 9, "spec.definition: $text: the target must be text")]
+
+
+async def test_lists_of_references_are_sorted_and_other_lists_are_not(company: Any) -> None:
+    more = "owner: team, dependsOn: ['resource:b', 'component:a', 'resource:A'], providesApis: [z, y], more: [b, a]"
+    company.write({"all.yaml": component("it").replace("owner: team", more)})
+    async with company.open() as catalog:
+        spec = (await catalog.call("get_entity", ref="it"))["spec"]
+        assert spec["dependsOn"] == ["component:a", "resource:A", "resource:b"]
+        assert (spec["providesApis"], spec["more"]) == (["y", "z"], ["b", "a"])
+
+
+async def test_facets_count_values_as_they_are_written_whatever_the_case_of_the_field(company: Any) -> None:
+    more = "owner: team, Mixed: [One, two, [deep]], whole: 1.0, nothing: null, long: " + "x" * 201
+    company.write({"all.yaml": component("it").replace("owner: team", more) + "---" + component("other")})
+    async with company.open() as catalog:
+        for field in ("KIND", "kind"):
+            counted = (await catalog.call("list_facets", facets=[field]))["items"]
+            assert [(one["value"], one["count"]) for one in counted] == [("Component", 2)]
+        counted = await catalog.call("list_facets", facets=["spec.mixed", "spec.whole", "spec.nothing", "spec.long"])
+        assert sorted((one["facet"], one["value"]) for one in counted["items"]) == [
+            ("spec.mixed", "One"), ("spec.mixed", "deep"), ("spec.mixed", "two"), ("spec.whole", "1")
+        ]  # fmt: skip
+
+
+async def test_a_target_with_braces_stands_for_several(company: Any) -> None:
+    files = {f"{name}.yaml": component(name.replace("/", "-")) for name in ("a/x", "b/x", "c/x", "one", "r1", "r3")}
+    company.write({"all.yaml": location("all", "./{a,b}/*.yaml", "./{one,gone}.yaml", "./r{1..3}.yaml"), **files})
+    async with company.open() as catalog:
+        assert await refs(catalog) == [
+            "component:default/a-x", "component:default/b-x", "component:default/one", "component:default/r1",
+            "component:default/r3", "location:default/all",
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

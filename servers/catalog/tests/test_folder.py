@@ -32,6 +32,9 @@ def folder(tmp_path: Path) -> Folder:
         ("*/deep/?.yaml", ["sub/deep/c.yaml"]),
         ("sub/../a.yaml", ["a.yaml"]),
         ("nothing*.yaml", []),
+        ("**", ["a.yaml", "sub/b.yaml", "sub/d.txt", "sub/deep/c.yaml"]),
+        ("sub/[^b].*", ["sub/d.txt"]),
+        ("{a,sub/b,gone}.yaml", ["a.yaml", "sub/b.yaml"]),
     ],
 )
 def test_targets_and_wildcards_name_files(folder: Folder, target: str, found: list[str]) -> None:
@@ -46,7 +49,7 @@ def test_targets_are_relative_to_the_file_that_names_them(folder: Folder) -> Non
 @pytest.mark.parametrize(
     "target",
     [
-        "../outside.yaml", "sub/../../outside.yaml", "/etc/passwd", "..", ".", "", "a\\..\\b.yaml", "a\x00.yaml",
+        "sub/", "sub/*/", "{a,sub/}", "{../outside,a}.yaml", "../outside.yaml", "sub/../../outside.yaml", "/etc/passwd", "..", ".", "", "a\\..\\b.yaml", "a\x00.yaml",
         ".hidden/e.yaml", "sub/.f.yaml", "../root2/*.yaml", "*/../../*.yaml", "/".join(["x"] * 99),
     ],
 )  # fmt: skip

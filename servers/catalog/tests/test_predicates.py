@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from servers.catalog.fields import keys_of, select
 from servers.catalog.predicates import Filter, explain, holds
+from servers.catalog.scalars import as_text
 from servers.catalog.scores import BadChecks, parse_checks
 
 DATA: dict[str, Any] = {
@@ -65,6 +66,33 @@ def test_a_filter_that_holds_does_so_and_its_opposite_does_not(rule: dict[str, A
 def test_a_filter_that_says_nothing_or_two_things_is_refused(rule: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Filter.model_validate(rule)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1"), (2.50, "2.5"), (-0.0, "0"), (1e-6, "0.000001"), (1e-7, "1e-7"), (1.5e-9, "1.5e-9"), (1e20, "100000000000000000000"),
+        (1e21, "1e+21"), (-1.25e30, "-1.25e+30"), (123.456, "123.456"), (2**53 + 1, "9007199254740992"), (12345678901234567890, "12345678901234567000"),
+        (2**53 - 1, "9007199254740991"), (True, "true"), (float("inf"), None), (10**400, None), (None, None), ([], None),
+    ],
+)  # fmt: skip
+def test_numbers_are_compared_as_the_text_that_backstage_makes_of_them(value: Any, text: str | None) -> None:
+    assert as_text(value) == text
+    if text is not None:
+        assert holds(Filter(field="f", equals=text), keys_of({"f": value}, []))
+
+
+def test_keys_and_values_beyond_200_characters_are_not_compared() -> None:
+    keys = keys_of({"k" * 201: 1, "k" * 200: 1, "long": "v" * 201, "list": ["v" * 196, "v" * 195]}, [])
+    assert set(keys) == {"k" * 200, "long", "list", f"list.{'v' * 195}"}
+    assert (dict(keys["long"]), len(keys["list"])) == ({}, 2)
+
+
+def test_a_value_is_found_without_case_and_kept_as_it_is_written() -> None:
+    assert keys_of({"A": ["One", "ONE", "two"]}, [("ownedBy", "group:default/t")]) == {
+        "a": {"one": "One", "two": "two"}, "a.one": {"true": "true"}, "a.two": {"true": "true"},
+        "relations.ownedby": {"group:default/t": "group:default/t"},
+    }  # fmt: skip
 
 
 @given(st.text("ab*", max_size=12), st.text("ab", max_size=12))

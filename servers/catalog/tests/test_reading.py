@@ -16,13 +16,52 @@ def test_scalars_follow_yaml_1_2_as_in_backstage() -> None:
     text = "a: no\nb: 2026-01-01\nc: 12:30\nd: 010\ne: 0x1f\nf: 1.5e3\ng: ~\nh: 'true'\ni: true\nj: .inf\nk: 1_000\n"
     assert load(text) == {
         "a": "no", "b": "2026-01-01", "c": "12:30", "d": 10, "e": 31, "f": 1500.0, "g": None, "h": "true", "i": True,
-        "j": ".inf", "k": "1_000",
+        "j": None, "k": "1_000",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.0", 1), ("1.", 1), ("-0.0", 0), ("-.5e3", -500), ("1e21", 1e21), ("-.INF", None), (".NaN", None), ("1.5e400", None),
+        ("0O17", "0O17"), ("0X1F", "0X1F"), ("0b11", "0b11"), ("nULL", "nULL"), ("tRue", "tRue"), ("!!str 1", "1"),
+        ("! 1", "1"), ("!!str no", "no"), ("!!str", ""),
+    ],
+)  # fmt: skip
+def test_a_scalar_is_the_json_value_that_backstage_stores(text: str, value: Any) -> None:
+    found = load(f"a: {text}")["a"]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_keys_are_the_text_of_their_values() -> None:
+    assert load("{1: a, true: b, 2.0: c, '3.0': d, ~: e, 2026-01-01: f}") == {
+        "1": "a", "true": "b", "2": "c", "3.0": "d", "": "e", "2026-01-01": "f"
+    }  # fmt: skip
+    with pytest.raises(BadYaml, match="twice"):
+        load("{1: a, 1.0: b}")
+
+
+def test_the_last_line_break_before_a_marker_is_part_of_a_block_scalar() -> None:
+    found = [
+        d.value["a"]
+        for d in documents("a: |\n  x\n---\na: |-\n  x\n---\na: |+\n  x\n\n---\na: >\n  x")
+        if isinstance(d, Document)
+    ]
+    assert found == ["x\n", "x", "x\n\n", "x"]
 
 
 def test_a_broken_document_does_not_hide_its_neighbours() -> None:
     found = list(documents("a: 1\n---\nb: [1,\n---\nc: 3\n"))
     assert [d.value if isinstance(d, Document) else d.line for d in found] == [{"a": 1}, 4, {"c": 3}]
+
+
+def test_directives_before_a_document_change_nothing() -> None:
+    found = [
+        d.value
+        for d in documents("%YAML 1.2\n# c\n--- # d\na: no\n...\n%TAG ! x\n---\nb: |\n  %c\n")
+        if isinstance(d, Document)
+    ]
+    assert found == [{"a": "no"}, {"b": "%c\n"}]
 
 
 def test_lines_are_those_of_the_whole_file() -> None:
@@ -34,7 +73,7 @@ def test_lines_are_those_of_the_whole_file() -> None:
 
 def test_a_marker_inside_a_block_scalar_ends_the_document_as_yaml_says() -> None:
     found = [d.value for d in documents("a: |\n  x\n--- # next\nb: 2\n...\n---\nc: 3\n") if isinstance(d, Document)]
-    assert found == [{"a": "x"}, {"b": 2}, {"c": 3}]
+    assert found == [{"a": "x\n"}, {"b": 2}, {"c": 3}]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +89,8 @@ def test_a_marker_inside_a_block_scalar_ends_the_document_as_yaml_says() -> None
         ("\n".join("  " * i + "a:" for i in range(200)), "deeper"),
         ("a: \x00", "not YAML"),
         ("a: *nobody", "not YAML"),
+        ("a: 1\n%b: 2", "not YAML"),
+        ("--- a: 1", "not YAML"),
     ],
 )
 def test_hostile_text_is_refused_with_a_reason(text: str, said: str) -> None:

@@ -81,12 +81,33 @@ def test_references_have_the_defaults_of_their_field_and_no_case(text: str, ref:
     assert str(parse_ref(text, kind="component", namespace="ns")) == ref
 
 
-@pytest.mark.parametrize(
-    "text", ["", " ", "a:b:c", "a/b/c", ":x", "x:", "a b", "x" * 64, "https://x.test/catalog/a/b/c"]
-)
-def test_what_is_no_reference_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["", ":", "/", ":x", "x:", "/x", "x/", "a:/x", "a:b/", "https://x.test/catalog/a/b/c"])
+def test_what_has_an_empty_part_is_no_reference(text: str) -> None:
+    if not text.startswith("https"):
+        with pytest.raises(BadRef):
+            parse_ref(text, kind="component")
     with pytest.raises(BadRef):
-        parse_ref(text, kind="component")
+        parse_named(text.replace("https", "ftp"))
+
+
+@pytest.mark.parametrize(
+    ("text", "ref"),
+    [
+        ("a:b:c", "a:ns/b:c"), ("a/b/c", "component:a/b/c"), ("a/b:c", "component:a/b:c"), ("a b", "component:ns/a b"),
+        (" ", "component:ns/ "), ("x" * 90, f"component:ns/{'x' * 90}"),
+    ],
+)  # fmt: skip
+def test_a_file_may_name_what_no_entity_can_be_called_but_a_caller_may_not(text: str, ref: str) -> None:
+    assert str(parse_ref(text, kind="component", namespace="ns")) == ref
+    with pytest.raises(BadRef):
+        parse_named(text)
+
+
+def test_a_dependency_may_be_one_text_and_nothing_is_none() -> None:
+    data = {"kind": "Resource", "metadata": {"name": "x"}, "spec": {"dependencyOf": "component:y", "dependsOn": []}}
+    assert declared(data) == [("dependencyOf", "component:default/y")]
+    for empty in ("", 0, False, None):
+        assert declared({**data, "spec": {"dependencyOf": empty}}) == []
 
 
 @pytest.mark.parametrize(
