@@ -102,8 +102,11 @@ class FileCatalog:
             if dry_run:
                 return Registered(None, target, created=False, entities=refs, problems=problems)
             if not refs:
+                # A problem names keys of the file, which are not our words.
                 why = (
-                    f"{problems[0].file}: {problems[0].message}" if problems else "its files are in the catalog already"
+                    quote(f"{problems[0].file}: {problems[0].message}")
+                    if problems
+                    else "its files are in the catalog already"
                 )
                 raise InvalidInput(f"the location brings no entity: {why}")
             added, created = await self._durably(lambda: registry.add(target))

@@ -16,6 +16,7 @@ from servers.catalog.substitutions import BadPlaceholder, Fill, from_folder, sub
 from servers.catalog.validation import faults_of
 
 MAX_PROBLEMS = 1_000
+MAX_PATH_CHARS = 300
 ORIGIN_ANNOTATION = "backstage.io/managed-by-origin-location"
 LOCATION_ANNOTATION = "backstage.io/managed-by-location"
 
@@ -154,7 +155,11 @@ def judge(document: Document, fill: Fill) -> tuple[dict[str, Any] | None, list[t
         data = substitute(document.value, fill)
     except BadPlaceholder as bad:
         return None, [(document.line_of(bad.path), f"{bad.path}: {bad.message}")]
-    faults = [(document.line_of(path), f"{path}: {message}" if path else message) for path, message in faults_of(data)]
+    # A path has keys of the file in it, which can be of any length.
+    faults = [
+        (document.line_of(path), f"{path[:MAX_PATH_CHARS]}: {message}" if path else message)
+        for path, message in faults_of(data)
+    ]
     return data if isinstance(data, dict) else None, faults
 
 

@@ -1,6 +1,7 @@
 """``make backstage``: our catalog of files against a real Backstage that has read the same files.
 
-Exit code 1 when an answer differs that ``known.py`` does not list with a reason, or when one that it lists is gone.
+Exit code 1 when an answer differs that ``known.py`` does not list with a reason, when one that it lists is gone, or when
+Backstage no longer says what ``recorded.json`` has; ``--record`` writes that file anew.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from servers._kit.testing import connected
 from servers.catalog.client import open_client
 from servers.catalog.server import create
 from servers.catalog.settings import CatalogSettings
-from tests.backstage import comparing
+from tests.backstage import comparing, recorded
 from tests.backstage.asking import Sides
 from tests.backstage.known import KNOWN
 from tests.backstage.oracle import HERE, Backstage, backstage
@@ -31,7 +32,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, backstage(roots, Path(folder)) as running:
         print(f"Backstage has read {len(roots)} locations after {time.monotonic() - start:.0f} s")
         done = asyncio.run(_compared(roots, running))
-    return _report([*done, *readers()])
+        now = recorded.asked(running)
+    failed = _report([*done, *readers()])
+    if "--record" in sys.argv[1:]:
+        recorded.FILE.write_text(now, encoding="utf-8")
+    elif not recorded.FILE.exists() or recorded.FILE.read_text(encoding="utf-8") != now:
+        print(f"{recorded.FILE.name} is not what Backstage says now; run this with --record and look at what changed")
+        return 1
+    return failed
 
 
 async def _compared(roots: list[Path], running: Backstage) -> list[Comparison]:

@@ -11,10 +11,9 @@ from servers.catalog.fields import select
 from tests.backstage.asking import Sides, our_facet, our_pages, our_refs, predicate, their_pages, their_refs
 from tests.backstage.descriptors import DESCRIPTORS
 from tests.backstage.questions import FACETS, FIELDS, FILTERS, ORDERS, PAGED, REFS
-from tests.backstage.sides import BOOKKEEPING, Comparison, Difference, diverging, place, plain, ref_of
+from tests.backstage.sides import BOOKKEEPING, LOCATION, ORIGIN, Comparison, Difference, diverging, place, plain, ref_of
 
 Json = dict[str, Any]
-LOCATION, ORIGIN = "backstage.io/managed-by-location", "backstage.io/managed-by-origin-location"
 
 
 def entity_set(sides: Sides) -> Comparison:

@@ -18,6 +18,7 @@ BOOKKEEPING = frozenset(
     }
 )
 MAX_SHOWN_CHARS = 160
+LOCATION, ORIGIN = "backstage.io/managed-by-location", "backstage.io/managed-by-origin-location"
 
 
 @dataclass(frozen=True, slots=True)

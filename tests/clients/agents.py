@@ -180,15 +180,27 @@ def _codex(there: Installed) -> Agent:
 
 
 def _remote(there: Installed) -> Agent:
-    bearer = ("--header", "Authorization: Bearer ${PORTAL_TOKEN}")
-    remote = (str(there.node), str(there.modules / "mcp-remote" / "dist" / "client.js"), "{url}")
-    reach = (*remote, "--transport", "http-only", "--allow-http")
+    """mcp-remote stands between an agent that only starts local programs, here FastMCP, and the portal."""
+    dist = there.modules / "mcp-remote" / "dist"
+    flags = ("{url}", "--transport", "http-only", "--allow-http")
+    proxy = shlex.join((str(there.node), str(dist / "proxy.js"), *flags))
+    through = (str(there.fastmcp), "list", "--timeout", "60", "--command")
+    # FastMCP hands its programs no variables of ours: that the placeholder works is seen with mcp-remote's own client.
+    bearer, placeholder = "Authorization: Bearer {token}", "Authorization: Bearer ${PORTAL_TOKEN}"
+    own = (str(there.node), str(dist / "client.js"), *flags)
     return Agent(
         "mcp-remote",
         required=False,
         version=(str(there.node), "-p", f"require({str(there.modules / 'mcp-remote' / 'package.json')!r}).version"),
-        token=(Step((*reach, *bearer), r'"name": ?"execute"', stays=True),),
-        login=(Step(reach, r'"name": ?"execute"', signs_in=True, stays=True),),
+        token=(
+            Step((*through, f"{proxy} --header {shlex.quote(bearer)}"), r"Tools \(2\)"),
+            Step((*own, "--header", placeholder), r'"name": ?"execute"', stays=True),
+        ),
+        login=(
+            Step((*through, proxy), r"Tools \(2\)", signs_in=True),
+            Step((*through, proxy), r"Tools \(2\)"),
+        ),
+        environment={"FASTMCP_CHECK_FOR_UPDATES": "off"},
     )
 
 

@@ -49,9 +49,12 @@ def run(
 ) -> Ended:
     """Run ``command`` in ``folder`` with exactly ``environment`` and return how it ended, within ``timeout_s`` or so.
 
+    When ``environment`` has a HOME, no process with that HOME is left: give every command one of its own.
     ``typed`` is written to the terminal at the start. ``watch`` is given the text so far whenever there is more of it;
-    when it says True, the command has done what it was started for and is stopped.
+    when it says True, the command has done what it was started for and is stopped. Raises ValueError for our own HOME.
     """
+    if "HOME" in environment and Path(environment["HOME"]) == Path.home():
+        raise ValueError("a command needs a home of its own: afterwards everything with its home is ended")
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     try:
@@ -77,6 +80,7 @@ def run(
         return Ended(text, process.poll())
     finally:
         _end(process)
+        _end_strays(environment.get("HOME", ""))
         os.close(ours)
 
 
@@ -115,3 +119,19 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
     process.wait()
+
+
+def _end_strays(home: str) -> None:
+    """End what left the group, by the home that it inherited: agents start servers in sessions of their own.
+
+    Not by another variable, since MCP clients hand on few: HOME is one of them. Linux only; elsewhere it finds nothing.
+    """
+    mark = f"HOME={home}".encode()
+    for process in Path("/proc").glob("[0-9]*") if home else ():
+        try:
+            is_stray = mark in (process / "environ").read_bytes().split(b"\0")
+        except OSError:  # It ended meanwhile, or is somebody else's.
+            continue
+        if is_stray:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGKILL)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.asking import eventually
 from tests.clients.terminal import COLUMNS, plain, run
 
 PLENTY_S = 60.0
@@ -38,7 +39,26 @@ def test_one_that_has_done_its_work_is_stopped_with_everything_it_started(tmp_pa
     ended = run(["/bin/sh", "-c", script], tmp_path, {}, timeout_s=PLENTY_S, watch=lambda text: "." in text)
     child = int(ended.text.partition("child=")[2].partition(".")[0])
     assert ended.code is None
-    assert not alive(child)
+    assert eventually(lambda: not alive(child))
+
+
+def test_a_process_that_left_for_a_session_of_its_own_is_ended_too(tmp_path: Path) -> None:
+    code = (
+        "import subprocess as s, time\n"
+        "child = s.Popen(['/bin/sleep', '300'], start_new_session=True, stdout=s.DEVNULL, stderr=s.DEVNULL)\n"
+        "print(f'child={child.pid}.', flush=True)"
+    )
+    environment = {"HOME": str(tmp_path)}
+    ended = run([sys.executable, "-c", code], tmp_path, environment, timeout_s=PLENTY_S)
+    child = int(ended.text.partition("child=")[2].partition(".")[0])
+    assert ended.code == 0
+    assert eventually(lambda: not alive(child))
+
+
+def test_our_own_home_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a home of its own"):
+        run(["/usr/bin/touch", "started"], tmp_path, {"HOME": str(Path.home())}, timeout_s=PLENTY_S)
+    assert not (tmp_path / "started").exists()
 
 
 def test_one_that_takes_too_long_is_stopped_and_has_no_exit_code(tmp_path: Path) -> None:

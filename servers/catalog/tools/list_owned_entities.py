@@ -21,8 +21,8 @@ async def list_owned_entities(
     page: PageToken = None,
     limit: Limit = 50,
 ) -> Page[EntitySummary]:
-    """List what a team or person owns: services, APIs, systems, resources. With include_child_groups also what the
-    groups below own. Use it for "what does team X run".
+    """List everything of an owner: the services, APIs, systems and resources that a team or person owns. With
+    include_child_groups also what the groups below own. Use it for "what does team X run".
     """
     entity = await views.find(client, owner, "Group", "User")
     owners = await with_child_groups(client, entity) if include_child_groups else [entity.ref]

@@ -1,0 +1,34 @@
+"""The main job on real input: one program joins the catalog with live metrics, through the front door."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from tests.asking import agent, ask
+from tests.running import ROOT, portal
+
+SERVICES = {"cart-api", "checkout-api", "voucher-service"}
+ROW = re.compile(r"^\| ([a-z-]+) \| ([0-9.]+) \| ([0-9.]+|None) \| (.+) \|$", re.MULTILINE)
+
+
+async def test_an_owners_services_with_their_rates_and_alerts_are_one_table(tmp_path: Path) -> None:
+    program = (ROOT / "docs" / "owner_report.py").read_text(encoding="utf-8")
+    config = (ROOT / "portal.toml").read_text(encoding="utf-8")
+    with portal(tmp_path, config) as running:
+        async with agent(running, running.token()) as client:
+            deadline_s = time.monotonic() + 60
+            while time.monotonic() < deadline_s:
+                text, failed = await ask(client, "execute", code=program)
+                assert not failed, text
+                rows = {service: (float(rate), alerts) for service, rate, _, alerts in ROW.findall(text)}
+                assert set(rows) == SERVICES, text
+                # A fresh Prometheus needs a few scrapes for a rate, and some seconds for an alert to fire.
+                if all(rate > 0 for rate, _ in rows.values()) and rows["checkout-api"][1] == "HighErrorRate":
+                    break
+            else:
+                raise AssertionError(text)
+        from_shell = running.command("run", str(ROOT / "docs" / "owner_report.py"))
+        assert from_shell.returncode == 0, from_shell.stderr
+        assert {row[0] for row in ROW.findall(from_shell.stdout)} == SERVICES
