@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: help run test check conformance bench docs lock new-server clean
+.PHONY: help run test check conformance bench clients backstage docs lock new-server clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
@@ -32,6 +32,12 @@ conformance: $(VENV)/.installed ## the MCP conformance suite, both protocol revi
 
 bench: $(VENV)/.installed ## medians and ratios against a direct call and FastMCP CodeMode
 	$(BIN)/python -m bench
+
+clients: $(VENV)/.installed ## log real MCP clients in and let each list the tools (Node from PyPI, packages from npm)
+	$(BIN)/python -m tests.clients.run $(ARGS)
+
+backstage: $(VENV)/.installed ## compare the catalog server with a real Backstage (needs Node 20, npm and g++)
+	$(BIN)/python -m tests.backstage.compare
 
 docs: $(VENV)/.installed ## write docs/configuration.md from the settings
 	$(BIN)/python docs/generate.py
