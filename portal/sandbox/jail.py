@@ -21,8 +21,13 @@ from typing import Any
 from portal.sandbox.contract import Layer, Options, SandboxUnavailable
 from portal.sandbox.elf import needed_files
 
-if sys.platform == "linux":
+try:
+    # Loads the library at once, and some machines do not have it.
     from portal.sandbox.filter import export_filter, system_calls
+except (ImportError, OSError, RuntimeError):
+    HAS_LIBSECCOMP = False
+else:
+    HAS_LIBSECCOMP = True
 
 LAYERS = (
     "unprivileged user",
@@ -71,9 +76,13 @@ def open_jail(options: Options) -> Jail:
     if sys.platform != "linux":
         why = f"needs Linux, this is {platform.system()}"
         return Jail(bare, tuple(Layer(name, active=False, detail=why) for name in LAYERS), launcher=False)
+    if not HAS_LIBSECCOMP:
+        why = "libseccomp is not installed (Debian: libseccomp2)"
+        return Jail(bare, tuple(Layer(name, active=False, detail=why) for name in LAYERS), launcher=False)
     python = str(options.extra.get("python") or sys.executable)
     try:
         plan = _plan(monty, int(options.extra.get("address_space_bytes", ADDRESS_SPACE_BYTES)))
+        plan |= {"filter": export_filter().hex(), "system_calls": system_calls()}
         plan["without"] = list(options.extra.get("without", ()))
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise SandboxUnavailable(f"the jail cannot be planned: {error}") from error
@@ -108,8 +117,6 @@ def _plan(monty: Path, address_space_bytes: int) -> dict[str, Any]:
         },
         "landlock_abi": LANDLOCK_ABI,
         "parent": os.getpid(),
-        "filter": export_filter().hex(),
-        "system_calls": system_calls(),
         "must": [],
         "without": [],
     }

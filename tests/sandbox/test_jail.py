@@ -175,3 +175,27 @@ def host() -> tuple[str, str, list[str]]:
 
 def names(folder: str) -> list[str]:
     return sorted(path.name for path in Path(folder).iterdir())
+
+
+def test_a_machine_without_libseccomp_degrades_and_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "pyseccomp.py").write_text("raise RuntimeError('Unable to find libseccomp')")
+    program = (
+        "import asyncio\n"
+        "from portal.sandbox.contract import Limits, Options\n"
+        "from portal.sandbox.monty import MontySandbox\n"
+        "async def main():\n"
+        "    async with MontySandbox(Options(jail='degrade', min_workers=1)) as sandbox:\n"
+        "        print((await sandbox.run('6 * 7', [], None, Limits())).value)\n"
+        "        print(all('libseccomp2' in layer.detail for layer in sandbox.layers()))\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split()[-2:] == ["42", "True"], done.stderr
