@@ -164,7 +164,7 @@ def application(auth: Auth, endpoint: Endpoint, home: Home, security: TransportS
         # The endpoint first and by itself: it has no use for what Starlette puts around a page.
         await (door if scope["type"] == "http" and scope["path"] == "/mcp" else pages)(scope, receive, send)
 
-    return FieldValues(HostGuard(routed, security=security, paths=["/mcp"]))
+    return FieldValues(HostGuard(routed, security=security, paths=["/mcp"], open_paths=["/healthz"]))
 
 
 def auth_settings(settings: PortalSettings) -> AuthSettings:

@@ -31,7 +31,7 @@ async def serve(settings: PortalSettings, say: Callable[[str], None]) -> None:
             async def greet() -> None:
                 say(await banner(portal))
 
-            server = _Server(_config(portal.app), greet)
+            server = _Server(_config(portal.app, settings), greet)
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.leave)
             await server.serve(sockets=[listener])
@@ -60,7 +60,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: PortalSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         # Access lines would hold query strings, and with them codes and states (RFC 6750 section 5.3).
@@ -68,7 +68,8 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_config=None,
         lifespan="off",
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=DRAIN_S,
         h11_max_incomplete_event_size=16_384,
         limit_concurrency=2_000,

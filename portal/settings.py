@@ -166,6 +166,10 @@ class PortalSettings(BaseSettings):
     )
     allowed_hosts: list[str] = Field(default_factory=list, description="Host headers beside public_url's.")
     allowed_origins: list[str] = Field(default_factory=list, description="Web origins that may call the endpoint.")
+    trusted_proxies: list[str] = Field(
+        default_factory=list,
+        description="Addresses of reverse proxies whose X-Forwarded-For and -Proto are believed; `*` believes anybody.",
+    )
     max_request_bytes: int = Field(
         default=262_144, ge=4_096, le=16 * 1024 * 1024, description="Body of one request to the endpoint."
     )

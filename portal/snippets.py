@@ -19,8 +19,10 @@ class Snippet:
 def snippets(endpoint: str) -> list[Snippet]:
     """Return one snippet per agent; docs/clients.md tells how each was tried."""
     config = {"mcpServers": {NAME: {"type": "http", "url": endpoint}}}
+    # For the user and not for the folder of the moment, in which alone Claude Code would know it.
+    claude = f"claude mcp add --scope user --transport http {NAME} {endpoint}"
     return [
-        Snippet("Claude Code", f"claude mcp add --transport http {NAME} {endpoint} && claude mcp login {NAME}"),
+        Snippet("Claude Code", f"{claude} && claude mcp login {NAME}"),
         Snippet("opencode", f"opencode mcp add {NAME} --url {endpoint} && opencode mcp auth {NAME}"),
         Snippet("codex", f"codex mcp add {NAME} --url {endpoint}"),
         Snippet("mcpServers JSON", json.dumps(config)),

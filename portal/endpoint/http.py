@@ -43,18 +43,22 @@ class Endpoint:
 
 
 class HostGuard:
-    """Refuses foreign Host headers on every path, and foreign Origins on ``paths``, before anything else looks.
+    """Refuses foreign Host headers on every path but ``open_paths``, and foreign Origins on ``paths``, before anything
+    else looks. What is open must tell nothing: a health probe comes by address.
 
     A web page that rebinds its own name to our address (DNS rebinding) can then reach nothing here, not even a 401.
     """
 
-    def __init__(self, app: ASGIApp, *, security: TransportSecuritySettings, paths: Sequence[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, security: TransportSecuritySettings, paths: Sequence[str], open_paths: Sequence[str] = ()
+    ) -> None:
         self._app = app
         self._security = TransportSecurityMiddleware(security)
         self._paths = tuple(paths)
+        self._open_paths = frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] not in self._open_paths:
             headers = scope["headers"]
             if not scope["path"].startswith(self._paths):
                 headers = [(name, value) for name, value in headers if name != b"origin"]

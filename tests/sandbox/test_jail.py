@@ -199,3 +199,17 @@ def test_a_machine_without_libseccomp_degrades_and_says_what_to_install(tmp_path
         timeout=60,
     )
     assert done.stdout.split()[-2:] == ["42", "True"], done.stderr
+
+
+@needs_jail
+async def test_a_worker_program_in_a_temporary_folder_is_not_hidden_by_its_own_jail(tmp_path: Path) -> None:
+    monty = Path(json.loads(open_jail(Options(jail="degrade")).command[-1])["files"]["/monty"])
+    folder = Path("/tmp") / f"mcp-portal-{tmp_path.name}"
+    folder.mkdir(mode=0o755)
+    try:
+        shutil.copy(monty, folder / "monty")
+        options = Options(jail="require", min_workers=1, extra={"monty": str(folder / "monty")})
+        async with MontySandbox(options) as opened:
+            assert (await opened.run("6 * 7", [], Desk(), Limits())).value == 42
+    finally:
+        shutil.rmtree(folder)
