@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
@@ -14,6 +16,9 @@ from starlette.types import ASGIApp
 from portal.app import Portal, open_portal
 from portal.settings import ConfigurationError, PortalSettings
 from portal.snippets import snippets
+
+SWITCH_S = 0.001
+"""How long a computing thread keeps the event loop waiting for the interpreter; Python's default is five times that."""
 
 DRAIN_S = 5
 """How long running requests may take after a signal before they are cancelled."""
@@ -29,12 +34,21 @@ async def serve(settings: PortalSettings, say: Callable[[str], None]) -> None:
         async with open_portal(settings, instance=instance) as portal:
 
             async def greet() -> None:
+                _settle()
                 say(await banner(portal))
 
             server = _Server(_config(portal.app, settings), greet)
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.leave)
             await server.serve(sockets=[listener])
+
+
+def _settle() -> None:
+    """Keep the event loop's pauses short while threads decode large values beside it."""
+    # What start-up made stays for good: a full collection need not walk it again, some 100 ms with the lock held.
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_S)
 
 
 class _Server(uvicorn.Server):
