@@ -9,101 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-import httpx2
 import uvloop
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
 
 from bench import search
-from bench.processes import fastmcp, upstream
+from bench.processes import fastmcp, memory_mb, upstream
+from bench.raw import raw
+from bench.subjects import Subject, called, connected, fresh, of_fastmcp, of_portal
 from tests.running import Running, portal
 
-ROUNDS = 40
-SLOW_ROUNDS = 8
+ROUNDS = 60
+SLOW_ROUNDS = 10
 """Rounds of what takes the peer a second or more."""
 TOGETHER = 32
-PER_CLIENT = 6
-
-_serial = itertools.count(1)
-Work = Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """One endpoint under measurement: how it is asked, and how a program calls ``add`` and ``keep`` there."""
-
-    name: str
-    client: Client
-    url: str
-    headers: dict[str, str]
-    prelude: str
-    add: str
-    keep: str
-
-    async def execute(self, body: str) -> None:
-        """Run one program. Raises RuntimeError with the answer when it does not succeed."""
-        code = f"# {next(_serial)}\n{self.prelude}{body}"
-        await _answered(self.client, "execute", {"code": code})
-
-    def program(self, calls: int, *, together: bool, call: str = "add") -> str:
-        """Return a program that makes ``calls`` calls, one after the other or all at once."""
-        one = self.add if call == "add" else self.keep
-        if together:
-            return f"import asyncio\nreturn len(await asyncio.gather(*[{one} for i in range({calls})]))"
-        return f"got = []\nfor i in range({calls}):\n    got.append(await {one})\nreturn len(got)"
-
-
-async def _answered(client: Client, tool: str, arguments: dict[str, object]) -> None:
-    answer = await client.call_tool(tool, dict(arguments))
-    if answer.is_error:
-        raise RuntimeError(str(answer.content[0])[:500])
-
-
-@contextlib.asynccontextmanager
-async def connected(url: str, headers: dict[str, str] | None = None) -> AsyncIterator[Client]:
-    """Yield an MCP client with a kept connection."""
-    async with (
-        httpx2.AsyncClient(headers=headers or {}, timeout=120, trust_env=False) as http,
-        Client(streamable_http_client(url, http_client=http), cache=None) as client,
-    ):
-        yield client
-
-
-async def medians(works: dict[str, Work], rounds: int) -> dict[str, float]:
-    """Return the median milliseconds of each work, their rounds interleaved, after one round that does not count."""
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 1):
-        for name, work in works.items():
-            started = time.perf_counter()
-            await work()
-            if number:
-                taken[name].append((time.perf_counter() - started) * 1000)
-    return {name: statistics.median(values) for name, values in taken.items()}
-
-
-async def per_second(subject: Subject) -> float:
-    """Return trivial executions per second with TOGETHER clients asking at once, each over its own connection."""
-    async with contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(connected(subject.url, subject.headers)) for _ in range(TOGETHER)]
-
-        async def ask(client: Client) -> None:
-            for _ in range(PER_CLIENT):
-                await _answered(client, "execute", {"code": f"# {next(_serial)}\nreturn 1+1"})
-
-        await ask(clients[0])
-        started = time.perf_counter()
-        await asyncio.gather(*(ask(client) for client in clients))
-        return TOGETHER * PER_CLIENT / (time.perf_counter() - started)
-
+PER_CLIENT = 40
+PEER_PER_CLIENT = 3
 
 CONFIG = """
 [policy]
@@ -120,90 +46,120 @@ module = "bench.upstream"
 url = "{url}"
 """
 
+Work = Callable[[], Awaitable[None]]
+Row = dict[str, float]
+
+
+async def medians(works: Mapping[str, Work], rounds: int) -> Row:
+    """Return the median milliseconds of each work, their rounds interleaved, after three rounds that do not count."""
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(rounds + 3):
+        for name, work in works.items():
+            started = time.perf_counter()
+            await work()
+            if number >= 3:
+                taken[name].append((time.perf_counter() - started) * 1000)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def programs(body: Callable[[Subject], str], subjects: list[Subject]) -> dict[str, Work]:
+    """Return for each subject the work of running one program there."""
+
+    def work(subject: Subject) -> Work:
+        return lambda: subject.execute(body(subject))
+
+    return {subject.name: work(subject) for subject in subjects}
+
+
+async def servers_alone(direct_url: str, subjects: list[Subject]) -> Row:
+    """Return the median milliseconds of a direct call and of `1+1`, asked by a client that costs nearly nothing."""
+    async with contextlib.AsyncExitStack() as stack:
+        direct = await stack.enter_async_context(raw(direct_url, {}))
+
+        async def call_directly() -> None:
+            await direct.call("add", {"a": fresh(), "b": 1})
+
+        works: dict[str, Work] = {"direct": call_directly}
+        for subject in subjects:
+            client = await stack.enter_async_context(raw(subject.url, subject.headers))
+
+            async def execute(client: object = client, subject: Subject = subject) -> None:
+                await client.call("execute", {"code": subject.code("return 1+1")})  # type: ignore[attr-defined]
+
+            works[subject.name] = execute
+        return await medians(works, ROUNDS)
+
+
+async def per_second(subject: Subject, each: int) -> float:
+    """Return executions of `1+1` a second with TOGETHER clients asking at once, each over its own connection."""
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(raw(subject.url, subject.headers)) for _ in range(TOGETHER)]
+
+        async def ask_all(times: int) -> None:
+            async def ask(number: int) -> None:
+                for _ in range(times):
+                    await clients[number].call("execute", {"code": subject.code("return 1+1")})
+
+            await asyncio.gather(*(ask(number) for number in range(TOGETHER)))
+
+        await ask_all(1)  # as many workers as it keeps for this many clients
+        started = time.perf_counter()
+        await ask_all(each)
+        return TOGETHER * each / (time.perf_counter() - started)
+
 
 async def measure(direct_url: str, ours: Running, peer_url: str) -> None:
     """Measure and print everything."""
     headers = {"Authorization": f"Bearer {ours.token()}"}
     endpoint = f"{ours.base}/mcp"
+    idle = memory_mb(ours.process.pid)
     async with (
         connected(direct_url) as direct,
-        connected(endpoint, headers) as portal_client,
-        connected(peer_url) as peer_client,
+        connected(endpoint, headers) as to_portal,
+        connected(peer_url) as to_peer,
     ):
-
-        def of(name: str, module: str) -> Subject:
-            prelude = f"import {module} as u\n"
-            return Subject(name, portal_client, endpoint, headers, prelude, "u.add(a=i, b=1)", "u.keep(value=i)")
-
-        module = of("portal", "bench")
-        http = of("portal, upstream over HTTP", "bench_http")
-        peer = Subject(
-            "FastMCP CodeMode",
-            peer_client,
-            peer_url,
-            {},
-            "",
-            *(
-                f"call_tool('{name}', {arguments})"
-                for name, arguments in (("add", "{'a': i, 'b': 1}"), ("keep", "{'value': i}"))
-            ),
-        )
-
-        def works(body: Callable[[Subject], str], subjects: list[Subject]) -> dict[str, Work]:
-            def work(subject: Subject) -> Work:
-                return lambda: subject.execute(body(subject))
-
-            return {subject.name: work(subject) for subject in subjects}
+        module = of_portal("portal", endpoint, headers, to_portal, "bench")
+        http = of_portal("portal, upstream over HTTP", endpoint, headers, to_portal, "bench_http")
+        peer = of_fastmcp(peer_url, to_peer)
+        every = [module, http, peer]
 
         async def call_directly() -> None:
-            await _answered(direct, "add", {"a": next(_serial), "b": 1})
+            await called(direct, "add", {"a": fresh(), "b": 1})
 
-        rows: dict[str, dict[str, float]] = {}
-        both, all_three = [module, peer], [module, http, peer]
-
-        def one(s: Subject) -> str:
-            return (
-                f"i = {next(_serial)}\n"
-                + ("r = " if s is peer else "return ")
-                + f"await {s.add}"
-                + ("\nreturn r" if s is peer else "")
-            )
-
-        first = await medians({"direct": call_directly, **works(lambda _s: "return 1+1", both)}, ROUNDS)
-        base = first.pop("direct")
-        rows["execute 1+1"] = first
-        rows["one call (read)"] = await medians(works(one, all_three), ROUNDS)
-        rows["one call (write, type-checked first)"] = await medians(
-            works(lambda s: f"i = {next(_serial)}\nreturn await {s.keep}", [module]), ROUNDS
-        )
-        rows["ten in sequence"] = await medians(works(lambda s: s.program(10, together=False), all_three), SLOW_ROUNDS)
-        rows["40 at once"] = await medians(works(lambda s: s.program(40, together=True), all_three), SLOW_ROUNDS)
-        speeds = {subject.name: await per_second(subject) for subject in both}
-    _print(base, rows, speeds)
-
-
-def _print(base: float, rows: dict[str, dict[str, float]], speeds: dict[str, float]) -> None:
-    print(f"\nA direct MCP call to the upstream over loopback HTTP: {base:.2f} ms (median)\n")
+        trivial = await medians({"direct": call_directly, **programs(lambda _: "return 1+1", [module, peer])}, ROUNDS)
+        base = trivial.pop("direct")
+        rows: dict[str, Row] = {
+            "execute of 1+1": trivial,
+            "one call (a read)": await medians(programs(lambda s: s.one(s.add), every), ROUNDS),
+            "one call (a write, type-checked)": await medians(programs(lambda s: s.one(s.keep), [module]), ROUNDS),
+            "ten in sequence": await medians(programs(Subject.ten_in_sequence, every), SLOW_ROUNDS),
+            "40 at once": await medians(programs(Subject.forty_at_once, every), SLOW_ROUNDS),
+        }
+        alone = await servers_alone(direct_url, [module, peer])
+        speed, peer_speed = await per_second(module, PER_CLIENT), await per_second(peer, PEER_PER_CLIENT)
+    _print_rows(base, rows)
     print(
-        f"| median ms | {'portal':>8} | x direct | {'url upstream':>12} | x direct | FastMCP CodeMode | peer / portal |"
+        f"\nServers alone (a client that costs nearly nothing): direct call {alone['direct']:.2f} ms, "
+        f"execute of 1+1: portal {alone['portal']:.2f} ms ({alone['portal'] / alone['direct']:.1f} x direct), "
+        f"FastMCP {alone[peer.name]:.1f} ms ({alone[peer.name] / alone['portal']:.1f} x portal)"
     )
+    print(
+        f"Executions of 1+1 a second, {TOGETHER} clients at once: portal {speed:.0f}, FastMCP {peer_speed:.0f}, "
+        f"ratio {speed / peer_speed:.1f}"
+    )
+    print(f"Memory when idle: portal {idle[0]:.0f} MB, {idle[1]} sandbox workers at {idle[2]:.1f} MB each (PSS)")
+
+
+def _print_rows(base: float, rows: Mapping[str, Row]) -> None:
+    print(f"\nA direct MCP call to the upstream over loopback HTTP, with the SDK's client: {base:.2f} ms (median)\n")
+    print("| median ms, the SDK's client | portal | x direct | url upstream | x direct | FastMCP CodeMode | x portal |")
     print("|---|---|---|---|---|---|---|")
     for name, row in rows.items():
         ours, http, peer = row["portal"], row.get("portal, upstream over HTTP"), row.get("FastMCP CodeMode")
-        cells = [
-            f"{ours:.1f}",
-            f"{ours / base:.1f}",
-            f"{http:.1f}" if http else "",
-            f"{http / base:.1f}" if http else "",
-            f"{peer:.1f}" if peer else "",
-            f"{peer / ours:.1f}" if peer else "",
-        ]
+        cells = [f"{ours:.1f}", f"{ours / base:.1f}"]
+        cells += [f"{http:.1f}", f"{http / base:.1f}"] if http else ["", ""]
+        cells += [f"{peer:.1f}", f"{peer / ours:.1f}"] if peer else ["", ""]
         print(f"| {name} | " + " | ".join(cells) + " |")
-    ours, peer = speeds["portal"], speeds["FastMCP CodeMode"]
-    print(
-        f"\nExecutions of 1+1 a second, {TOGETHER} clients at once: portal {ours:.0f}, FastMCP {peer:.0f}, "
-        f"ratio {ours / peer:.1f}"
-    )
 
 
 def main() -> int:

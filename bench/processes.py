@@ -59,3 +59,22 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
             return
         time.sleep(0.05)
     raise RuntimeError("a process of the benchmark did not start")
+
+
+def memory_mb(pid: int) -> tuple[float, int, float]:
+    """Return (megabytes of a portal, number of its sandbox workers, mean megabytes of one): proportional set sizes."""
+    own = _pss_mb(pid)
+    workers = [
+        _pss_mb(child) for child in _children(pid) if (Path("/proc") / str(child) / "comm").read_text() == "monty\n"
+    ]
+    return own, len(workers), sum(workers) / len(workers) if workers else 0.0
+
+
+def _children(pid: int) -> list[int]:
+    tasks = (Path("/proc") / str(pid) / "task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def _pss_mb(pid: int) -> float:
+    lines = (Path("/proc") / str(pid) / "smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024

@@ -152,13 +152,7 @@ def main() -> None:
     """Run the command. What the operator can mend is one line on standard error, never a traceback."""
     try:
         app()
-    except (
-        ConfigurationError,
-        AuthConfigurationError,
-        AuditUnavailable,
-        CatalogueConflict,
-        SandboxUnavailable,
-    ) as error:
+    except MENDABLE as error:
         logging.shutdown()
         print(f"portal: {error}", file=sys.stderr)
         sys.exit(2)

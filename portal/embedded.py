@@ -8,7 +8,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from portal.settings import ConfigurationError, Upstream
+from pydantic import ValidationError
+
+from portal.settings import ConfigurationError, Upstream, faults_of
 
 
 class _DemoModule(Protocol):
@@ -20,7 +22,7 @@ class _DemoModule(Protocol):
 async def vendors(upstreams: Mapping[str, Upstream], demo_dir: Path) -> AsyncIterator[dict[str, Upstream]]:
     """Yield the upstreams with the settings of their running demo vendors filled in.
 
-    Raises ConfigurationError for an upstream that asks for a demo and has none.
+    Raises ConfigurationError for an upstream that asks for a demo and has none, and for one that does not start.
     """
     async with AsyncExitStack() as stack:
         found: dict[str, Upstream] = {}
@@ -34,6 +36,12 @@ async def vendors(upstreams: Mapping[str, Upstream], demo_dir: Path) -> AsyncIte
                 raise ConfigurationError(f"upstreams.{name}.demo: {upstream.module} has no demo") from None
             folder = demo_dir / name
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            filled = await stack.enter_async_context(module.running(folder, upstream.demo.options))
+            try:
+                filled = await stack.enter_async_context(module.running(folder, upstream.demo.options))
+            except ValidationError as error:
+                raise ConfigurationError(f"upstreams.{name}.demo.options: {faults_of(error)}") from None
+            except (ValueError, RuntimeError, OSError) as error:  # what a demo may raise instead of starting
+                why = " ".join(str(error).split()) or type(error).__name__
+                raise ConfigurationError(f"upstreams.{name}.demo: {why}") from None
             found[name] = upstream.model_copy(update={"settings": {**upstream.settings, **filled}})
         yield found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -9,11 +10,20 @@ from pathlib import Path
 from portal.app import Portal, open_portal
 from portal.settings import PortalSettings
 
+MASK = "**********"
+_USER_INFO = re.compile(r"//[^/@\s]+@")
+
 
 async def inspect(settings: PortalSettings) -> tuple[str, bool]:
-    """Return (a report, whether everything is as it should be). Secrets are masked by their type."""
-    lines = ["settings"]
-    lines += _flat(settings.model_dump(mode="json"), "  ")
+    """Return (a report, whether everything is as it should be).
+
+    Secrets are masked by their type. Of a server's own settings the portal does not know which are secrets: no text of
+    theirs is shown, nor what stands before the host in an address.
+    """
+    shown = settings.model_dump(mode="json")
+    for upstream in shown["upstreams"].values():
+        upstream["settings"] = _masked(upstream["settings"])
+    lines = ["settings", *_flat(shown, "  ")]
     # A portal may be running on the same data_dir: demo vendors of this look keep theirs elsewhere.
     with tempfile.TemporaryDirectory() as folder:
         async with open_portal(settings, demo_dir=Path(folder)) as portal:
@@ -46,10 +56,18 @@ def _layers(portal: Portal) -> tuple[list[str], bool]:
     return lines, all(layer.active for layer in layers)
 
 
+def _masked(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _masked(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    return MASK if isinstance(value, str) and value else value
+
+
 def _flat(value: object, indent: str, name: str = "") -> list[str]:
     if isinstance(value, dict) and value:
         found = []
         for key, item in value.items():
             found += _flat(item, indent, f"{name}.{key}" if name else str(key))
         return found
-    return [f"{indent}{name} = {value!r}"]
+    return [f"{indent}{name} = {_USER_INFO.sub(f'//{MASK}@', repr(value))}"]

@@ -249,13 +249,17 @@ def load(config: Path | None = None, **overrides: Any) -> PortalSettings:
     try:
         return _Loaded(**overrides)
     except ValidationError as error:
-        found = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}"
-            for e in error.errors(include_url=False, include_input=False, include_context=False)
-        )
-        raise ConfigurationError(f"settings: {found}") from None
+        raise ConfigurationError(f"settings: {faults_of(error)}") from None
     except (ValueError, OSError) as error:
         raise ConfigurationError(f"settings: {path or 'environment'} cannot be read: {type(error).__name__}") from None
+
+
+def faults_of(error: ValidationError) -> str:
+    """Return which settings are wrong and why, in one line that holds none of their values."""
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}"
+        for e in error.errors(include_url=False, include_input=False, include_context=False)
+    )
 
 
 def is_loopback(host: str) -> bool:

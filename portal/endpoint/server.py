@@ -87,7 +87,7 @@ def build(searcher: Searcher, executor: Executor, *, version: str) -> Server[Any
 
 
 def _progress(ctx: ServerRequestContext[Any]) -> Progress | None:
-    if not (ctx.meta or {}).get("progress_token"):
+    if (ctx.meta or {}).get("progress_token") is None:  # 0 is a token too
         return None
 
     async def report(done: int, message: str) -> None:

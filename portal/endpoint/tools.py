@@ -1,7 +1,7 @@
 """The two tools as an agent sees them, and how their arguments are judged.
 
 Every word here is paid for in every conversation of every agent: the two definitions together stay under 400 tokens
-(tests/portal/test_endpoint.py measures them).
+(tests/endpoint/test_tools.py measures them).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ EXECUTE_DESCRIPTION = (
     "and join in the program; return only what you need. No files, network, class inheritance, `yield` or `async with`."
 )
 
+MAX_NAME_CHARS = 60
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -86,7 +87,13 @@ def parse(model: type[M], arguments: dict[str, Any] | None) -> M:
         return model.model_validate(arguments or {})
     except ValidationError as error:
         found = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}"
+            f"{_shown(e['loc'])}: {e['msg']}"
             for e in error.errors(include_url=False, include_input=False, include_context=False)[:5]
         )
         raise BadArguments(f"Bad arguments: {found}") from None
+
+
+def _shown(place: tuple[int | str, ...]) -> str:
+    """Return where in the arguments a fault is; a name that the caller made up may be anything, and of any length."""
+    name = "".join(c if c.isprintable() else "?" for c in ".".join(map(str, place)))
+    return name if len(name) <= MAX_NAME_CHARS else f"{name[:MAX_NAME_CHARS]}…"

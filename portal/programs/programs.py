@@ -29,6 +29,10 @@ EXPLAINED = ("TypeError", "AttributeError", "NameError", "KeyError", "ImportErro
 """Python errors that a type check may explain better than the traceback alone."""
 
 
+class _NothingRan(Exception):
+    """The program cannot run; the text is what the agent reads."""
+
+
 class Programs:
     """Runs programs for principals. A program that cannot be recorded does not run (docs/decisions/0007)."""
 
@@ -59,14 +63,11 @@ class Programs:
         given only after the record is durable.
         """
         started = time.perf_counter()
-        if len(code.encode("utf-8", "replace")) > self._limits.source_bytes:
-            return refused(f"The program is longer than {self._limits.source_bytes} bytes. Nothing ran.")
         catalogue = self._catalogue.current
         try:
-            source = await self._read(code, catalogue)
-        except SourceError as error:
-            where = f" (line {error.line})" if error.line else ""
-            return refused(f"failed: invalid · nothing ran\n{error.message}{where}")
+            source = await self._read(principal, code, catalogue)
+        except _NothingRan as reason:
+            return refused(str(reason))
         who = (principal.issuer, principal.subject)
         if self._running[who] >= self._per_principal:
             return refused(f"{self._per_principal} programs of yours are running already; nothing ran. Wait for one.")
@@ -82,10 +83,23 @@ class Programs:
             if not self._running[who]:
                 del self._running[who]
 
-    async def _read(self, code: str, catalogue: Catalogue) -> Source:
-        if len(code) <= INLINE_SOURCE_CHARS:
-            return read(code, catalogue.servers())
-        return await asyncio.to_thread(read, code, catalogue.servers())
+    async def _read(self, principal: Principal, code: str, catalogue: Catalogue) -> Source:
+        if len(code.encode("utf-8", "replace")) > self._limits.source_bytes:
+            raise _NothingRan(f"The program is longer than {self._limits.source_bytes} bytes. Nothing ran.")
+        # Only servers of which this principal may see something: that others exist must not show here either.
+        servers = catalogue.servers(self._gate.allowed(principal))
+        try:
+            if len(code) <= INLINE_SOURCE_CHARS:
+                source = read(code, servers)
+            else:
+                source = await asyncio.to_thread(read, code, servers)
+        except SourceError as error:
+            where = f" (line {error.line})" if error.line else ""
+            raise _NothingRan(f"failed: invalid · nothing ran\n{error.message}{where}") from None
+        down = _down(source, catalogue)
+        if down:
+            raise _NothingRan(f"failed: unavailable · nothing ran\n{down}")
+        return source
 
     async def _recorded(
         self,
@@ -154,6 +168,16 @@ class Programs:
                 return await session.call(server, function, arguments)
 
             return await self._sandbox.run(source.code, modules, call, self._limits)
+
+
+def _down(source: Source, catalogue: Catalogue) -> str:
+    """Say which of the imported servers have never answered: without their tools no program can use them."""
+    states = [state for state in catalogue.states if state.name in source.servers and state.state == "down"]
+    return "\n".join(
+        f"The server {state.name} is down ({state.detail or 'its tools are not known'}). "
+        "Try again later, or leave it out."
+        for state in states
+    )
 
 
 def _reads_only(source: Source, catalogue: Catalogue, allowed: Allowed) -> bool:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, cast
 
 import anyio
 import httpx2
@@ -20,16 +19,21 @@ import mcp_types as t
 import structlog
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.server import Server
 from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from portal.settings import ConfigurationError, Upstream
-from portal.upstream.failures import UpstreamFailure
-from portal.upstream.results import json_of
+from portal.settings import Upstream
+from portal.upstream.changes import Changes
+from portal.upstream.failures import Kind, UpstreamFailure
+from portal.upstream.module import load_server
+from portal.upstream.results import is_long, json_of
 from shared_auth.principal import Principal
 
 PRINCIPAL_META = "mcp-portal/principal"
 CONNECT_TIMEOUT_S = 15.0
+READ_TIMEOUT_S = 630.0
+"""Longer than any call may take (settings: 600 s): a call's own deadline ends it, and the connection stays."""
+MAX_EVENT_BYTES = 16 * 1024 * 1024
 LIST_TIMEOUT_S = 20.0
 MAX_PAGES = 50
 MAX_TOOLS = 5_000
@@ -39,23 +43,6 @@ LAST_BACKOFF_S = 30.0
 log = structlog.get_logger(__name__)
 
 ConnectionState = Literal["connecting", "ready", "down"]
-
-
-class _ServerModule(Protocol):
-    @staticmethod
-    def create(settings: Mapping[str, Any]) -> Server[Any]: ...
-
-
-def load_server(name: str, upstream: Upstream) -> Server[Any]:
-    """Return the in-process server of ``module``. Raises ConfigurationError that names the upstream."""
-    try:
-        module = cast("_ServerModule", importlib.import_module(f"{upstream.module}.server"))
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"upstreams.{name}: cannot import {upstream.module}.server ({error.name})") from None
-    try:
-        return module.create(upstream.settings)
-    except (ValueError, OSError) as error:  # pydantic's ValidationError is a ValueError
-        raise ConfigurationError(f"upstreams.{name}.settings: {error}") from None
 
 
 class Connection:
@@ -69,30 +56,54 @@ class Connection:
         self._on_change = on_change
         self._server = load_server(name, upstream) if upstream.module is not None else None
         self._client: Client | None = None
+        self._changes = Changes(name, on_change)
         self._ready = asyncio.Event()
+        self._tried = asyncio.Event()
         self._broken = asyncio.Event()
 
     async def run(self) -> None:
         """Hold the connection open until cancelled. Never raises for what the upstream does."""
+        passing = asyncio.create_task(self._changes.pass_on(), name=f"changes-{self.name}")
+        try:
+            await self._hold()
+        finally:
+            await _stopped(passing)
+
+    async def _hold(self) -> None:
+        loop = asyncio.get_running_loop()
         backoff_s = FIRST_BACKOFF_S
         while True:
             self._broken.clear()
+            began_s = loop.time()
             try:
-                async with self._opened() as client:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S) as deadline, self._opened() as client:
+                    deadline.reschedule(None)
                     self._client, self.state, self.detail = client, "ready", ""
                     self._ready.set()
+                    self._tried.set()
                     self._on_change(self.name)
-                    backoff_s = FIRST_BACKOFF_S
-                    await self._broken.wait()
+                    await self._used(client)
             except Exception as error:  # noqa: BLE001 - the boundary to a foreign server: anything may come out of it
                 log.warning("upstream.connect_failed", upstream=self.name, error=type(_leaf(error)).__name__)
+                _raise_if_cancelled()
             finally:
                 self._client = None
                 self._ready.clear()
             self.state, self.detail = "down", "cannot be reached"
+            self._tried.set()
             self._on_change(self.name)
+            if loop.time() - began_s > LAST_BACKOFF_S:
+                backoff_s = FIRST_BACKOFF_S
             await asyncio.sleep(backoff_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
+
+    async def _used(self, client: Client) -> None:
+        """Return when the connection is found broken."""
+        listening = asyncio.create_task(self._changes.listen(client), name=f"listen-{self.name}")
+        try:
+            await self._broken.wait()
+        finally:
+            await _stopped(listening)
 
     async def wait_ready(self, timeout_s: float) -> bool:
         """Return whether the upstream answered within ``timeout_s``."""
@@ -100,6 +111,11 @@ class Connection:
             await self._ready.wait()
             return True
         return False
+
+    async def wait_tried(self, timeout_s: float) -> None:
+        """Return once the upstream answered, failed to, or ``timeout_s`` are over."""
+        with anyio.move_on_after(timeout_s):
+            await self._tried.wait()
 
     async def tools(self) -> list[t.Tool]:
         """Return every tool that the upstream lists. Raises UpstreamFailure."""
@@ -126,7 +142,10 @@ class Connection:
             # send_request and not call_tool: that one judges every answer against the output schema first, which
             # costs more than the call itself; what leaves the portal is bounded where it enters the program.
             answer = await client.session.send_request(request, t.CallToolResult)
-        return json_of(self.name, answer, trusted=self._server is not None)
+        trusted = self._server is not None
+        if is_long(answer):
+            return await asyncio.to_thread(json_of, self.name, answer, trusted=trusted)
+        return json_of(self.name, answer, trusted=trusted)
 
     def _connected(self) -> Client:
         if self._client is None:
@@ -134,22 +153,32 @@ class Connection:
         return self._client
 
     @contextlib.contextmanager
-    def _mapped(self) -> Any:
+    def _mapped(self) -> Iterator[None]:
         try:
             yield
         except TimeoutError:
             raise UpstreamFailure(self.name, "timeout", "no answer in time", retryable=True) from None
         except MCPError as error:
-            kind: Any = "invalid" if error.code == t.INVALID_PARAMS else "upstream"
-            if error.code == t.CONNECTION_CLOSED:
+            if error.code == t.CONNECTION_CLOSED or self._forgotten(error):
                 self._broken.set()
-                kind = "unavailable"
+                raise UpstreamFailure(self.name, "unavailable", "the connection broke", retryable=True) from None
+            kind: Kind = "invalid" if error.code == t.INVALID_PARAMS else "upstream"
             raise UpstreamFailure(self.name, kind, "the server refused the request") from None
         except (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, httpx2.HTTPError):
             self._broken.set()
             raise UpstreamFailure(self.name, "unavailable", "the connection broke", retryable=True) from None
         except ValueError:
             raise UpstreamFailure(self.name, "upstream", "the answer is not MCP") from None
+
+    def _forgotten(self, error: MCPError) -> bool:
+        """Say whether the server no longer knows our session, as after its restart: only a new one helps then."""
+        client = self._client
+        return (
+            error.code == t.INVALID_REQUEST
+            and self._server is None
+            and client is not None
+            and client.protocol_version not in MODERN_PROTOCOL_VERSIONS
+        )
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Client]:
@@ -159,15 +188,31 @@ class Connection:
             return
         token = self._upstream.token
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
-        timeout = httpx2.Timeout(60.0, connect=CONNECT_TIMEOUT_S)
-        async with httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as http:
-            transport = streamable_http_client(str(self._upstream.url), http_client=http)
+        timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        # The gate bounds what is in flight; a pool that is full would fail the connection, and with it every call.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
+        async with httpx2.AsyncClient(headers=headers, timeout=timeout, limits=limits, trust_env=False) as http:
+            transport = streamable_http_client(
+                str(self._upstream.url), http_client=http, max_sse_event_size=MAX_EVENT_BYTES
+            )
             async with Client(transport, cache=None, message_handler=self._heard) as client:
                 yield client
 
     async def _heard(self, message: Any) -> None:
         if isinstance(message, t.ToolListChangedNotification):
-            self._on_change(self.name)
+            self._changes.told()
+
+
+def _raise_if_cancelled() -> None:
+    """Raise what a task group drops: one that fails in the moment in which it is cancelled raises its failure alone."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _leaf(error: BaseException) -> BaseException:

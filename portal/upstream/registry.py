@@ -34,13 +34,15 @@ class Upstreams:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Upstreams]:
-        """Keep every connection open; wait a little for each to answer, and go on without those that do not."""
+        """Keep every connection open. Those that answer are ready when this enters; one that refuses or says nothing is
+        not waited for, and comes later.
+        """
         tasks = [
             asyncio.create_task(connection.run(), name=f"upstream-{name}")
             for name, connection in self._connections.items()
         ]
         try:
-            await asyncio.gather(*(c.wait_ready(START_TIMEOUT_S) for c in self._connections.values()))
+            await asyncio.gather(*(c.wait_tried(START_TIMEOUT_S) for c in self._connections.values()))
             yield self
         finally:
             for task in tasks:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, cast, get_args
 
 import mcp_types as t
+from pydantic_core import from_json
 
 from portal.upstream.failures import Kind, UpstreamFailure
 
 ERROR_META = "mcp-portal/error"
 MAX_MESSAGE_CHARS = 600
+LONG_CHARS = 65_536
+
+
+def is_long(answer: t.CallToolResult) -> bool:
+    """Say whether reading the answer holds the event loop too long: then call json_of in a thread."""
+    return sum(len(block.text) for block in answer.content if isinstance(block, t.TextContent)) > LONG_CHARS
 
 
 def json_of(upstream: str, answer: t.CallToolResult, *, trusted: bool) -> Any:
@@ -29,8 +37,9 @@ def json_of(upstream: str, answer: t.CallToolResult, *, trusted: bool) -> Any:
     if len(answer.content) == 1 and isinstance(answer.content[0], t.TextContent):
         text = answer.content[0].text
         try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
+            # Not json.loads: that one takes NaN for JSON, and never lets go of the interpreter while it reads.
+            return from_json(text, allow_inf_nan=False)
+        except ValueError:
             return text
     return [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in answer.content]
 
@@ -39,15 +48,23 @@ def _failure(upstream: str, answer: t.CallToolResult, *, trusted: bool) -> Upstr
     text = " ".join(block.text for block in answer.content if isinstance(block, t.TextContent))
     error = (answer.meta or {}).get(ERROR_META)
     if isinstance(error, dict) and error.get("kind") in get_args(Kind):
-        retry_after = error.get("retry_after")
         return UpstreamFailure(
             upstream,
             cast("Kind", error["kind"]),
             _clean(error.get("message"), trusted=trusted),
             retryable=error["kind"] in {"rate_limited", "unavailable"},
-            retry_after_s=float(retry_after) if isinstance(retry_after, int | float) else None,
+            retry_after_s=_seconds(error.get("retry_after")),
         )
     return UpstreamFailure(upstream, "upstream", _clean(text, trusted=trusted))
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _clean(text: object, *, trusted: bool) -> str:

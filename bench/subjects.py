@@ -1,0 +1,78 @@
+"""What is asked under measurement: an endpoint, the SDK's client for it, and how a program calls the upstream there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+_serial = itertools.count(1)
+
+
+def fresh() -> int:
+    """Return a number that was not used before: no program of a run is the same as another."""
+    return next(_serial)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One endpoint: where it is, and how a program calls the upstream's ``add`` and ``keep`` there."""
+
+    name: str
+    url: str
+    headers: Mapping[str, str]
+    client: Client
+    prelude: str
+    add: str
+    keep: str
+
+    async def execute(self, body: str) -> None:
+        """Run one program with the SDK's client. Raises RuntimeError with the answer when it does not succeed."""
+        await called(self.client, "execute", {"code": self.code(body)})
+
+    def code(self, body: str) -> str:
+        """Return a program that no cache has seen."""
+        return f"# {fresh()}\n{self.prelude}{body}"
+
+    def one(self, call: str) -> str:
+        """Return a program that makes one call."""
+        return f"i = {fresh()}\nreturn await {call}"
+
+    def ten_in_sequence(self) -> str:
+        return f"got = []\nfor i in range(10):\n    got.append(await {self.add})\nreturn len(got)"
+
+    def forty_at_once(self) -> str:
+        return f"import asyncio\nreturn len(await asyncio.gather(*[{self.add} for i in range(40)]))"
+
+
+def of_portal(name: str, url: str, headers: Mapping[str, str], client: Client, module: str) -> Subject:
+    """Return the portal with ``module`` as the upstream that programs import."""
+    return Subject(name, url, headers, client, f"import {module} as u\n", "u.add(a=i, b=1)", "u.keep(value=i)")
+
+
+def of_fastmcp(url: str, client: Client) -> Subject:
+    """Return FastMCP's CodeMode."""
+    add, keep = "call_tool('add', {'a': i, 'b': 1})", "call_tool('keep', {'value': i})"
+    return Subject("FastMCP CodeMode", url, {}, client, "", add, keep)
+
+
+async def called(client: Client, tool: str, arguments: Mapping[str, object]) -> None:
+    """Call a tool with the SDK's client. Raises RuntimeError with the answer when it does not succeed."""
+    answer = await client.call_tool(tool, dict(arguments))
+    if answer.is_error:
+        raise RuntimeError(str(answer.content[0])[:500])
+
+
+@asynccontextmanager
+async def connected(url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Client]:
+    """Yield the SDK's client with a kept connection."""
+    async with (
+        httpx2.AsyncClient(headers=dict(headers or {}), timeout=120, trust_env=False) as http,
+        Client(streamable_http_client(url, http_client=http), cache=None) as client,
+    ):
+        yield client

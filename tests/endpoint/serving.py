@@ -1,0 +1,140 @@
+"""The endpoint with everything before it but the door, and behind it a search and an execution that a test writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import TextContent
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from portal.endpoint.http import Endpoint, FieldValues, HostGuard
+from portal.endpoint.server import Progress, build
+from shared_auth.principal import Principal
+from tests.upstream.serving import ALICE, Remote, on_port
+
+BASE = "http://127.0.0.1:8300"
+ERAS = ["2026-07-28", "legacy"]
+MAX_BYTES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A reply."""
+
+    text: str
+    is_error: bool = False
+
+
+Execution = Callable[[str, Progress | None], Awaitable[Said]]
+
+
+async def echo(code: str, _progress: Progress | None) -> Said:
+    return Said(f"ran {code}")
+
+
+@dataclass
+class Behind:
+    """What stands behind the endpoint: notes what it was asked, and does what ``execution`` does."""
+
+    execution: Execution = echo
+    search_error: Exception | None = None
+    searches: list[tuple[list[str], str | None, int]] = field(default_factory=list)
+    programs: list[str] = field(default_factory=list)
+    principals: list[Principal] = field(default_factory=list)
+    progresses: list[Progress | None] = field(default_factory=list)
+
+    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int) -> str:
+        self.principals.append(principal)
+        self.searches.append((queries, server, limit))
+        if self.search_error is not None:
+            raise self.search_error
+        return "found"
+
+    async def execute(self, principal: Principal, code: str, progress: Progress | None = None) -> Said:
+        self.principals.append(principal)
+        self.programs.append(code)
+        self.progresses.append(progress)
+        return await self.execution(code, progress)
+
+
+class Waiting:
+    """An execution that goes on until it is cancelled."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def __call__(self, _code: str, _progress: Progress | None) -> Said:
+        self.started.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return Said("late")
+
+
+class Let:
+    """Lets everybody in as ALICE, where the door would judge a token."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "state": {"principal": ALICE}}, receive, send)
+
+
+@asynccontextmanager
+async def application(behind: Behind, *, hosts: list[str] | None = None) -> AsyncIterator[ASGIApp]:
+    """Yield the ASGI application."""
+    security = TransportSecuritySettings(allowed_hosts=hosts or ["127.0.0.1:8300"], allowed_origins=[BASE])
+    endpoint = Endpoint(build(behind, behind, version="1"), security=security, max_request_bytes=MAX_BYTES)
+    async with endpoint.running():
+        yield FieldValues(HostGuard(Let(endpoint), security=security, paths=["/mcp"]))
+
+
+@asynccontextmanager
+async def browser(behind: Behind | None = None) -> AsyncIterator[httpx2.AsyncClient]:
+    """Yield an HTTP client of the application, without any network."""
+    async with (
+        application(behind or Behind()) as app,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=BASE) as http,
+    ):
+        yield http
+
+
+@asynccontextmanager
+async def reaching(remote: Remote, mode: str) -> AsyncIterator[Client]:
+    """Yield an MCP client of a served application."""
+    async with (
+        httpx2.AsyncClient(trust_env=False, timeout=30) as http,
+        Client(streamable_http_client(remote.url, http_client=http), cache=None, mode=mode) as client,
+    ):
+        yield client
+
+
+@asynccontextmanager
+async def agent(behind: Behind, mode: str) -> AsyncIterator[Client]:
+    """Yield an MCP client that reaches the application over a loopback port."""
+    async with (
+        application(behind, hosts=["127.0.0.1:*"]) as app,
+        on_port(app) as remote,
+        reaching(remote, mode) as client,
+    ):
+        yield client
+
+
+def said(answer: Any) -> tuple[str, bool]:
+    """Return (the one text of an answer, whether it reports a failure)."""
+    (block,) = answer.content
+    assert isinstance(block, TextContent)
+    assert answer.structured_content is None
+    return block.text, bool(answer.is_error)
