@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from portal.endpoint.cancelling import Cancelling
+
 
 class Endpoint:
     """An ASGI application for ``/mcp``. Stateless: any replica answers any request."""
@@ -24,7 +26,7 @@ class Endpoint:
             security_settings=security,
             max_request_body_size=max_request_bytes,
         )
-        self._app = StreamableHTTPASGIApp(self._manager)
+        self._app = Cancelling(StreamableHTTPASGIApp(self._manager), max_bytes=max_request_bytes)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -158,9 +158,10 @@ async def test_without_being_asked_nothing_is_told(era: str) -> None:
     assert behind.progresses == [None]
 
 
-async def test_a_client_that_cancels_its_call_ends_the_program() -> None:
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_client_that_cancels_its_call_ends_the_program(era: str) -> None:
     waiting = Waiting()
-    async with agent(Behind(waiting), "2026-07-28") as client:
+    async with agent(Behind(waiting), era) as client:
         calling = asyncio.create_task(client.call_tool("execute", {"code": "1"}))
         await asyncio.wait_for(waiting.started.wait(), 10)
         calling.cancel()
