@@ -19,7 +19,8 @@ from bench.recall import Find, LabelledSet, Task, development, interval, ours, o
 from portal.catalogue.gather import gather
 from portal.catalogue.records import ServerState, Tool
 from portal.catalogue.reply import search_reply
-from portal.catalogue.snapshot import Allowed, Catalogue, everything
+from portal.catalogue.snapshot import Catalogue, everything
+from portal.catalogue.visibility import Allowed
 
 SIZES = (50, 500, 5_000, 20_000)
 QUERIES_PER_SIZE = 200
@@ -102,11 +103,15 @@ def stalls(count: int) -> str:
 
 
 def visibility(count: int) -> str:
-    """Return one line: a query of somebody who may see every tool, and of somebody who may see every second server."""
+    """Return one line: a query of somebody who may see every tool, and of others who may see few."""
     tools = made_up(count)
     catalogue = Catalogue(tools, [ServerState(name) for name in dict.fromkeys(tool.server for tool in tools)])
-    shown = {name for number, name in enumerate(catalogue.servers()) if number % 2}
-    ways: dict[str, Allowed] = {"all": everything, "half": lambda tool: tool.server in shown}
+    half, few = set(catalogue.servers()[::2]), set(catalogue.servers()[::100])
+    ways: dict[str, Allowed] = {
+        "all": everything,
+        "half": lambda tool: tool.server in half,
+        "1 %": lambda tool: tool.server in few,
+    }
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for query in _queries():
         for name, allowed in ways.items():

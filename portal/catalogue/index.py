@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from portal.catalogue.meaning import Vectors, WordVectors
-from portal.catalogue.postings import Postings, Scores, Visible
+from portal.catalogue.postings import Postings, Scores, Visible, Within
 from portal.catalogue.ranking import best_first
 from portal.catalogue.section import Section
 from portal.catalogue.words import spaced
@@ -32,13 +32,13 @@ class Index:
         self._vectors = vectors
         self._meanings = _joined(sections)
 
-    def scores(self, query: str, visible: Visible, span: slice) -> Scores:
-        """Return the score of every document in ``span``, visible or not; 0 for one that has nothing to do with it.
+    def scores(self, query: str, visible: Visible, within: Within) -> Scores:
+        """Return the score of every document of ``within``, visible or not; 0 for one that has nothing to do with it.
 
         Both halves are measured by the best visible document, so that those not visible change no order.
         """
-        words = self._words.scores(query, visible, span)
-        near = self._nearness(query, span)
+        words = self._words.scores(query, visible, within)
+        near = self._nearness(query, within)
         if near is None:
             return words
         best = _highest(words, visible)
@@ -47,15 +47,14 @@ class Index:
         nearest = _highest(near, visible)
         return words * _share(1 - MEANING_SHARE, best) + near * _share(MEANING_SHARE, nearest)
 
-    def _nearness(self, query: str, span: slice) -> Scores | None:
+    def _nearness(self, query: str, within: Within) -> Scores | None:
         """Return by how much the cosine of every document and the query exceeds noise."""
         if self._vectors is None or self._meanings is None:
             return None
         asked = self._vectors.of(spaced(query))
-        found = np.zeros(len(self._meanings), np.float32)
         # Not the matrix product: BLAS would wake a thread for every core and wait for the slowest.
-        found[span] = np.einsum("ij,j->i", self._meanings[span], asked)
-        above: Scores = np.maximum(found - np.float32(NOISE), 0)
+        cosines = np.einsum("ij,j->i", self._meanings, asked)
+        above: Scores = np.maximum(cosines - np.float32(NOISE), 0) * within
         return above
 
 

@@ -27,6 +27,7 @@ MAX_QUERY_TERMS = 40
 
 Scores = NDArray[np.float32]
 Visible = Callable[[int], bool]
+Within = NDArray[np.bool_]
 
 
 class Postings:
@@ -48,51 +49,48 @@ class Postings:
         rarity = np.log(1 + (self._size - counts + 0.5) / (counts + 0.5)).astype(np.float32)
         self._impacts = impacts[order] * np.repeat(rarity, counts)
 
-    def scores(self, query: str, visible: Visible, span: slice) -> Scores:
-        """Return the score of every document; 0 for one that shares no term with the query or is not in ``span``.
+    def scores(self, query: str, visible: Visible, within: Within) -> Scores:
+        """Return the score of every document; 0 for one that shares no term with the query or is not of ``within``.
 
         A word that no visible document has is taken for a slip, as if the others were not there. (How rare a word is
         counts all documents: that can move a tool among its like, but no score is ever shown.)
         """
         found = np.zeros(self._size, np.float32)
-        wanted = self._weighted(query, visible, span)
+        wanted = self._weighted(query, visible, within)
         for slot, weight in zip(self._slots(list(wanted)), wanted.values(), strict=True):
             if slot >= 0:
                 some = slice(self._starts[slot], self._ends[slot])
                 found[self._documents[some]] += np.float32(weight) * self._impacts[some]
-        found[: span.start] = 0
-        found[span.stop :] = 0
-        return found
+        return found * within
 
-    def _weighted(self, query: str, visible: Visible, span: slice) -> dict[str, float]:
+    def _weighted(self, query: str, visible: Visible, within: Within) -> dict[str, float]:
         """Return the terms that a query stands for, each with its weight."""
         stems = terms(query)[:MAX_QUERY_TERMS]
         wanted: dict[str, float] = {}
         for term in dict.fromkeys(stems):
-            if self._seen([term], 1, visible, span):
+            if self._seen([term], 1, visible, within):
                 _raise(wanted, [term], 1.0)
             else:
-                _raise(wanted, self._seen(slips(term), MAX_CORRECTIONS, visible, span), CORRECTION_WEIGHT)
+                _raise(wanted, self._seen(slips(term), MAX_CORRECTIONS, visible, within), CORRECTION_WEIGHT)
             _raise(wanted, related(term), SYNONYM_WEIGHT)
         for pair in pairs(stems):
             _raise(wanted, [pair], PAIR_WEIGHT)
             _raise(wanted, related(pair), SYNONYM_WEIGHT)
         return wanted
 
-    def _seen(self, candidates: Sequence[str], count: int, visible: Visible, span: slice) -> list[str]:
+    def _seen(self, candidates: Sequence[str], count: int, visible: Visible, within: Within) -> list[str]:
         """Return up to ``count`` of the terms that stand in a document that may be seen."""
         found: list[str] = []
         for term, slot in zip(candidates, self._slots(candidates), strict=True):
-            if slot >= 0 and self._any_visible(slot, visible, span):
+            if slot >= 0 and self._any_visible(slot, visible, within):
                 found.append(term)
                 if len(found) == count:
                     break
         return found
 
-    def _any_visible(self, slot: int, visible: Visible, span: slice) -> bool:
+    def _any_visible(self, slot: int, visible: Visible, within: Within) -> bool:
         documents = self._documents[self._starts[slot] : self._ends[slot]]
-        begin, end = np.searchsorted(documents, (span.start, span.stop))
-        return any(visible(int(document)) for document in documents[begin:end])
+        return any(map(visible, documents[within[documents]].tolist()))
 
     def _slots(self, candidates: Sequence[str]) -> list[int]:
         """Return the place of each term among the keys, -1 for one that no document has."""

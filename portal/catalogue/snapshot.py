@@ -7,7 +7,7 @@ an argument of each question, never state.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from portal.catalogue.index import Index
@@ -19,9 +19,8 @@ from portal.catalogue.section import Section, section
 from portal.catalogue.signature import Signature, signature
 from portal.catalogue.similar import closest
 from portal.catalogue.stubs import Stubs
+from portal.catalogue.visibility import Allowed, Visibilities
 from portal.sandbox.contract import Module
-
-Allowed = Callable[[Tool], bool]
 
 MAX_VIEWS = 256
 """How many (server, visible tools) views are kept: principals of one group share theirs."""
@@ -55,6 +54,7 @@ class Catalogue:
         self._index = Index(list(self.sections.values()), vectors)
         self._documents = tuple(tool for found in self.sections.values() for tool in found.tools)
         self._spans = _spans(self.sections)
+        self._visible = Visibilities(self._documents)
         typed = before.signatures if before is not None else {}
         self.signatures: dict[Tool, Signature] = {
             tool: typed.get(tool) or signature(tool) for tool in unhurried(self.tools)
@@ -92,17 +92,10 @@ class Catalogue:
         """Return up to ``limit`` tools, best first, the queries taking turns. Only ``allowed`` tools, only of
         ``server`` if given. Empty when no query has a word or a meaning in common with any tool.
         """
-        known: dict[int, bool] = {}
-
-        def fits(document: int) -> bool:
-            seen = known.get(document)
-            if seen is None:
-                seen = known[document] = allowed(self._documents[document])
-            return seen
-
+        visible = self._visible.of(allowed)
         span = slice(0, len(self._documents)) if server is None else self._spans.get(server, slice(0, 0))
-        scores = [self._index.scores(query, fits, span) for query in dict.fromkeys(queries)]
-        return [self._documents[document] for document in turns(scores, limit, fits)]
+        scores = [self._index.scores(query, visible, visible.within(span)) for query in dict.fromkeys(queries)]
+        return [self._documents[document] for document in turns(scores, limit, visible)]
 
     def similar(self, name: str, *, server: str | None = None, allowed: Allowed = everything) -> list[str]:
         """Return full names of up to three tools whose names look like ``name``."""

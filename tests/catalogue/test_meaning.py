@@ -55,7 +55,7 @@ def test_without_the_package_or_its_files_there_are_no_vectors(package: str) -> 
 
 def test_without_vectors_words_decide() -> None:
     index = Index([section(TOOLS, "Work.", None)], None)
-    everything = slice(0, len(TOOLS))
+    everything = np.ones(len(TOOLS), np.bool_)
     scores = index.scores("read the issue", lambda _: True, everything)
     assert [TOOLS[n].name for n in turns([scores], 5, lambda _: True)] == ["get_issue"]
 

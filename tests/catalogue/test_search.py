@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -120,6 +122,28 @@ def test_what_is_hidden_does_not_weaken_what_is_visible() -> None:
     found = catalogue(srv=[*tools, read_only("get_run", "A pipeline somewhere in a long list of other things.")])
     seen = found.search(["pipeline"], allowed=lambda tool: tool.name == "get_run")
     assert [tool.name for tool in seen] == ["get_run"]
+
+
+@dataclass(frozen=True)
+class Only:
+    """May see one tool. ``asked`` counts how often it was judged, and is no part of who it is."""
+
+    name: str
+    asked: list[str] = field(default_factory=list, compare=False)
+
+    def __call__(self, tool: Tool) -> bool:
+        self.asked.append(tool.name)
+        return tool.name == self.name
+
+
+def test_each_tool_is_judged_once_for_one_principal() -> None:
+    found = catalogue(srv=[read_only(f"get_{letter}", "A thing.") for letter in "abcdef"])
+    first, again, other = Only("get_c"), Only("get_c"), Only("get_d")
+    assert [tool.name for tool in found.search(["thing"], allowed=first)] == ["get_c"]
+    assert len(first.asked) == len(set(first.asked))
+    assert [tool.name for tool in found.search(["thing", "things"], allowed=again)] == ["get_c"]
+    assert not {*again.asked} & {*first.asked}
+    assert [tool.name for tool in found.search(["thing"], allowed=other)] == ["get_d"]
 
 
 def test_an_empty_catalogue_answers() -> None:
