@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: help run test check conformance bench clients backstage docs lock new-server clean
+.PHONY: help run test check conformance bench bench-search clients backstage docs lock new-server clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
@@ -11,7 +11,7 @@ help: ## show this list
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -32,6 +32,9 @@ conformance: $(VENV)/.installed ## the MCP conformance suite, both protocol revi
 
 bench: $(VENV)/.installed ## medians and ratios against a direct call and FastMCP CodeMode
 	$(BIN)/python -m bench
+
+bench-search: $(VENV)/.installed ## time and recall of search, beside FastMCP's BM25 transform
+	$(BIN)/python -m bench.search
 
 clients: $(VENV)/.installed ## log real MCP clients in and let each list the tools (Node from PyPI, packages from npm)
 	$(BIN)/python -m tests.clients.run $(ARGS)

@@ -27,13 +27,19 @@ def upstream() -> Iterator[str]:
 @contextlib.contextmanager
 def fastmcp(upstream_url: str) -> Iterator[str]:
     """Yield the address of FastMCP's CodeMode in front of ``upstream_url``; installed into var/bench at first use."""
+    python = fastmcp_python()
+    port = free_port()
+    with _process([str(python), str(Path(__file__).with_name("peer_fastmcp.py")), str(port), upstream_url], port):
+        yield f"http://127.0.0.1:{port}/mcp"
+
+
+def fastmcp_python() -> Path:
+    """Return the interpreter of FastMCP's own environment; installed into var/bench at first use."""
     python = _PEER / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(_PEER)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", FASTMCP], check=True)
-    port = free_port()
-    with _process([str(python), str(Path(__file__).with_name("peer_fastmcp.py")), str(port), upstream_url], port):
-        yield f"http://127.0.0.1:{port}/mcp"
+    return python
 
 
 @contextlib.contextmanager

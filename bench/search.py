@@ -1,31 +1,30 @@
-"""Search: how long an index takes to build, how long a query takes, and how many of the right tools it finds.
+"""`make bench-search`: what an index and a query cost, and how many of the right tools a search finds.
 
-``python -m bench.search``. Time is measured on made-up tools from a seeded generator; finding is measured on the
-development set ``shared/retrieval/livemcpbench`` beside the checkout, and left out when it is absent.
+Time is measured on made-up tools from a seeded generator. Finding is measured on our own servers with the intents that
+stand beside them, and on the development set ``shared/retrieval/livemcpbench`` beside the checkout (left out when it is
+absent); each beside FastMCP's BM25 transform, which is given the same tools and the same queries.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import mcp_types as t
 
+from bench.recall import Find, LabelledSet, Task, development, interval, ours, own, peers
 from portal.catalogue.gather import gather
 from portal.catalogue.records import ServerState, Tool
-from portal.catalogue.reply import CHARS_PER_TOKEN, search_reply
+from portal.catalogue.reply import search_reply
 from portal.catalogue.snapshot import Catalogue, everything
+from portal.catalogue.visibility import Allowed
 
-DEVELOPMENT_SET = Path(__file__).resolve().parent.parent.parent / "shared" / "retrieval" / "livemcpbench"
 SIZES = (50, 500, 5_000, 20_000)
 QUERIES_PER_SIZE = 200
-PER_QUERY = 5
+TICK_S = 0.001
 SHOWN = 8
 SEEN = 33
 
@@ -36,18 +35,6 @@ channel file folder order invoice customer ticket sprint deployment cluster node
 """
 _PLACES = "team region account environment repository workspace service owner status history schedule template"
 VERBS, NOUNS, PLACES = _VERBS.split(), _NOUNS.split(), _PLACES.split()
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One labelled task: its whole text, its steps, the queries an agent wrote, and the tools it needs. Each group
-    holds names of which any one will do.
-    """
-
-    text: str
-    steps: list[str]
-    agent: list[str]
-    groups: list[list[str]]
 
 
 def made_up(count: int) -> list[Tool]:
@@ -80,11 +67,9 @@ def timing(count: int) -> str:
     started = time.perf_counter()
     Catalogue(tools, [ServerState(s.name, "Changed." if s is states[0] else "") for s in states], before=catalogue)
     again_ms = (time.perf_counter() - started) * 1_000
-    chance = random.Random(7)
     spent: list[float] = []
     replied: list[float] = []
-    for _ in range(QUERIES_PER_SIZE):
-        query = f"{chance.choice(VERBS)} the {chance.choice(NOUNS)} of a {chance.choice(PLACES)}"
+    for query in _queries():
         spent.append(_ms(lambda query=query: catalogue.search([query], limit=SEEN)))  # type: ignore[misc]
         ask: Callable[[], object] = lambda query=query: search_reply(  # type: ignore[misc]  # noqa: E731
             catalogue, [query], server=None, limit=SHOWN, allowed=everything
@@ -97,59 +82,100 @@ def timing(count: int) -> str:
     )
 
 
-def development() -> list[str]:
-    """Return the recall lines of the development set."""
-    listings: dict[str, list[t.Tool]] = {}
-    for row in _rows("tools.jsonl"):
-        tool = t.Tool(name=row["name"], description=row["description"], input_schema=row["input_schema"])
-        listings.setdefault(row["server"], []).append(tool)
-    tools = [tool for server, listing in listings.items() for tool in gather(server, listing)[0]]
-    catalogue = Catalogue(tools, [ServerState(server) for server in listings])
-    tasks = [Task(r["query"], r["steps"], r["agent"], r["groups"]) for r in _rows("queries.jsonl")]
-    written = [task for task in tasks if task.agent]
+def stalls(count: int) -> str:
+    """Return one line: how long an event loop stands still while an index is built in a thread beside it."""
+    tools = made_up(count)
+    states = [ServerState(name) for name in dict.fromkeys(tool.server for tool in tools)]
 
-    def find(queries: Sequence[str], limit: int) -> set[str]:
-        return {f"{tool.server}.{tool.name}" for tool in catalogue.search(queries, limit=limit)}
+    async def watched() -> list[float]:
+        building = asyncio.create_task(asyncio.to_thread(Catalogue, tools, states))
+        late: list[float] = []
+        while not building.done():
+            started = time.perf_counter()
+            await asyncio.sleep(TICK_S)
+            late.append((time.perf_counter() - started - TICK_S) * 1_000)
+        return late
 
-    def each(queries: Sequence[str]) -> set[str]:
-        return {name for query in queries for name in find([query], PER_QUERY)}
+    late = asyncio.run(watched())
+    return (
+        f"{count:>7,} tools: event loop late while they are indexed: p99 {_p99(late):.1f} ms, most {max(late):.1f} ms"
+    )
 
-    texts = [search_reply(catalogue, task.steps[:10], server=None, limit=SHOWN, allowed=everything) for task in tasks]
-    tokens = statistics.mean(len(text) for text in texts) / CHARS_PER_TOKEN
-    return [
-        f"development set: {len(tools)} tools, {len(tasks)} tasks, {sum(len(task.agent) for task in tasks)} queries",
-        _recall("whole task as one query, 5 tools", tasks, lambda task: find([task.text], 5)),
-        _recall("whole task as one query, 10 tools", tasks, lambda task: find([task.text], 10)),
-        _recall("agent's own queries, 5 tools each, together", written, lambda task: each(task.agent)),
-        _recall(f"agent's own queries in one call, {SHOWN} stubs", written, lambda task: find(task.agent, SHOWN)),
-        _recall(f"agent's own queries in one call, {SEEN} seen", written, lambda task: find(task.agent, SEEN)),
-        _recall(f"one query per step in one call, {SHOWN} stubs", tasks, lambda task: find(task.steps, SHOWN)),
-        _recall(f"one query per step in one call, {SEEN} seen", tasks, lambda task: find(task.steps, SEEN)),
-        f"  reply to one query per step: mean {tokens:.0f} tokens (characters / {CHARS_PER_TOKEN})",
-    ]
+
+def visibility(count: int) -> str:
+    """Return one line: a query of somebody who may see every tool, and of others who may see few."""
+    tools = made_up(count)
+    catalogue = Catalogue(tools, [ServerState(name) for name in dict.fromkeys(tool.server for tool in tools)])
+    half, few = set(catalogue.servers()[::2]), set(catalogue.servers()[::100])
+    ways: dict[str, Allowed] = {
+        "all": everything,
+        "half": lambda tool: tool.server in half,
+        "1 %": lambda tool: tool.server in few,
+    }
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for query in _queries():
+        for name, allowed in ways.items():
+            spent[name].append(_ms(lambda q=query, a=allowed: catalogue.search([q], limit=SEEN, allowed=a)))  # type: ignore[misc]
+    medians = ", ".join(f"{name} visible {statistics.median(values):.2f} ms" for name, values in spent.items())
+    return f"{count:>7,} tools: query median with {medians}"
+
+
+def found(labelled: LabelledSet) -> list[str]:
+    """Return the recall lines of one labelled set, each ranker's beside the other's."""
+    catalogue = labelled.catalogue()
+    tasks = labelled.tasks
+    rankers = {"portal": ours(catalogue), "FastMCP": peers(labelled)}
+    ways: dict[str, Callable[[Find, Task], list[str]]] = {
+        "whole task as one query, 5 tools": lambda find, task: find(task.text, 5),
+        "whole task as one query, 10 tools": lambda find, task: find(task.text, 10),
+        "agent's own queries, 5 tools each": lambda find, task: [n for q in task.agent for n in find(q, 5)],
+        "agent's own queries, 10 tools each": lambda find, task: [n for q in task.agent for n in find(q, 10)],
+        "one query per step, 5 tools each": lambda find, task: [n for q in task.steps for n in find(q, 5)],
+    }
+    lines = [f"  {len(catalogue.tools)} tools, {len(tasks)} tasks, {sum(len(task.agent) for task in tasks)} queries"]
+    if not any(task.steps for task in tasks):
+        del ways["one query per step, 5 tools each"]
+    for label, way in ways.items():
+        shares = {name: [task.share(way(find, task)) for task in tasks] for name, find in rankers.items()}
+        lines += [_line(f"{label}, {name}", values) for name, values in shares.items()]
+        apart = [one - other for one, other in zip(*shares.values(), strict=True)]
+        lines.append(f"    portal minus FastMCP: {interval(apart)}")
+    for limit, said in ((SHOWN, "stubs"), (SEEN, "seen")):
+        shares_together = [
+            task.share(f"{tool.server}.{tool.name}" for tool in catalogue.search(task.agent, limit=limit))
+            for task in tasks
+        ]
+        lines.append(_line(f"agent's own queries in one call, {limit} {said}, portal", shares_together))
+    unseen = [task.share(n for q in task.agent for n in rankers["portal"](q, 5)) for task in tasks if task.unseen]
+    if unseen:
+        lines.append(_line(f"of these {len(unseen)} never used to word a description, 5 tools each, portal", unseen))
+    return lines
 
 
 def main() -> None:
     """Print every figure."""
     for size in SIZES:
-        print(timing(size))
-    if DEVELOPMENT_SET.is_dir():
-        print("\n".join(development()))
+        print(timing(size), flush=True)
+    print(visibility(20_000), flush=True)
+    print(stalls(5_000), flush=True)
+    print("our own servers", *found(own()), sep="\n", flush=True)
+    labelled = development()
+    if labelled is None:
+        print("development set: absent, not measured")
     else:
-        print("development set: absent, recall not measured")
+        print("development set (LiveMCPBench)", *found(labelled), sep="\n")
 
 
-def _recall(label: str, tasks: Sequence[Task], find: Callable[[Task], set[str]]) -> str:
-    shares = []
-    for task in tasks:
-        found = find(task)
-        shares.append(sum(any(name in found for name in group) for group in task.groups) / len(task.groups))
-    whole = sum(share == 1 for share in shares) / len(shares)
-    return f"  {label}: recall {statistics.mean(shares):.3f}, all needed {whole:.3f} ({len(tasks)} tasks)"
+def _line(label: str, shares: Sequence[float]) -> str:
+    return f"  {label}: recall {interval(shares)}, all needed {interval([float(share == 1) for share in shares])}"
 
 
-def _rows(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (DEVELOPMENT_SET / name).read_text(encoding="utf-8").splitlines()]
+def _queries() -> list[str]:
+    chance = random.Random(7)
+    return [
+        f"{chance.choice(VERBS)} the {chance.choice(NOUNS)} of a {chance.choice(PLACES)}"
+        for _ in range(QUERIES_PER_SIZE)
+    ]
 
 
 def _ms(run: Callable[[], object]) -> float:

@@ -2,6 +2,7 @@
 
 Read in the order of the data: ``gather`` (a listing, judged by ``schema``, named by ``naming``, becomes ``records``);
 ``convert`` and ``signature`` (a schema becomes ``shapes``); ``typenames`` and ``stubs`` (shapes become Python text);
-``words``, ``index`` and ``ranking`` (queries find tools); ``snapshot`` (all of it at one moment); ``reply`` (what an
-agent reads); ``live`` (the snapshot in force).
+``words``
+and ``meaning`` (text), ``section``, ``postings``, ``index``, ``visibility`` and ``ranking`` (queries find tools);
+``snapshot`` (all of it at one moment); ``reply`` (what an agent reads); ``live`` (the snapshot in force).
 """

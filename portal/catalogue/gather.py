@@ -16,6 +16,7 @@ import mcp_types as t
 
 from portal.catalogue import clean, schema
 from portal.catalogue.naming import NameCollision, mapped, tool_name
+from portal.catalogue.pacing import unhurried
 from portal.catalogue.parameters import parameters
 from portal.catalogue.records import Effect, Tool
 
@@ -47,7 +48,7 @@ def gather(server: str, listed: Sequence[t.Tool]) -> tuple[list[Tool], list[Reje
     """Return (records in name order, tools left out). Raises CatalogueConflict when two names become one."""
     tools: dict[str, Tool] = {}
     rejects: list[Reject] = []
-    for definition in listed:
+    for definition in unhurried(listed):
         made = _record(server, definition)
         if isinstance(made, Reject):
             rejects.append(made)

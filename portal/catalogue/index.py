@@ -1,122 +1,72 @@
-"""The search index: BM25F over name, server, description and parameters, with every impact computed beforehand.
+"""The search index: what a tool's words say (``postings``) and what it is about (``meaning``), in one score.
 
-Immutable once built. Built in a thread (a second per ten thousand tools); a query touches only the postings of its own
-words, so that it costs a millisecond or two on the event loop.
+Immutable once built. A query costs a millisecond or less on the event loop; building belongs in a thread.
 """
 
 from __future__ import annotations
 
-import math
-from array import array
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from portal.catalogue.records import Tool
-from portal.catalogue.similar import corrections
-from portal.catalogue.synonyms import related
-from portal.catalogue.words import pairs, terms
+import numpy as np
 
-K1 = 1.2
-B = 0.5
-WEIGHTS = (3.0, 1.0, 1.0, 0.5, 0.3)  # name, server, description, parameter names, parameter descriptions
-PAIR_WEIGHT = 0.5
-SYNONYM_WEIGHT = 0.2
-CORRECTION_WEIGHT = 0.6
-MAX_QUERY_TERMS = 40
-MAX_PARAMETER_CHARS = 200
+from portal.catalogue.meaning import Vectors, WordVectors
+from portal.catalogue.postings import Postings, Scores, Visible, Within
+from portal.catalogue.ranking import best_first
+from portal.catalogue.section import Section
+from portal.catalogue.words import spaced
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One tool as the index sees it: how often each term stands in each field, and how long each field is."""
-
-    counts: Mapping[str, tuple[int, ...]]
-    lengths: tuple[int, ...]
-
-
-def entry(tool: Tool, summary: str) -> Entry:
-    """Return a tool's terms."""
-    properties = tool.input_schema.get("properties")
-    described = properties.values() if isinstance(properties, Mapping) else ()
-    fields = [
-        terms(tool.name if not tool.title else f"{tool.name} {tool.title}"),
-        terms(f"{tool.server} {summary}"),
-        terms(tool.description),
-        terms(" ".join(tool.parameters.values())),
-        [term for schema in described for term in terms(_description(schema))],
-    ]
-    counts: dict[str, list[int]] = {}
-    for number, stems in enumerate(fields):
-        both = [*stems, *pairs(stems)] if number in {0, 2} else stems
-        for term, count in Counter(both).items():
-            counts.setdefault(term, [0] * len(fields))[number] = count
-    return Entry({term: tuple(found) for term, found in counts.items()}, tuple(len(stems) for stems in fields))
+MEANING_SHARE = 0.4
+NOISE = 0.1
+"""The cosine of two texts that have nothing to do with each other."""
+MEANING_ALONE = 0.35
+"""The cosine from which on a tool answers a query of which no tool has any word. The nearest of five hundred tools to a
+word that does not exist is at 0.25.
+"""
 
 
 class Index:
-    """Answers which tools fit a query. A document is the number of its entry."""
+    """Answers which tools fit a query. A document is the number of a tool, section after section."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self._size = len(entries)
-        means = [sum(e.lengths[n] for e in entries) / (self._size or 1) or 1.0 for n in range(len(WEIGHTS))]
-        postings: dict[str, tuple[array[int], array[float]]] = {}
-        for number, found in enumerate(entries):
-            scales = [
-                weight / (1 - B + B * length / mean)
-                for weight, length, mean in zip(WEIGHTS, found.lengths, means, strict=True)
-            ]
-            for term, counts in found.counts.items():
-                strength = sum(scale * count for scale, count in zip(scales, counts, strict=True))
-                documents, impacts = postings.setdefault(term, (array("l"), array("d")))
-                documents.append(number)
-                impacts.append(strength * (K1 + 1) / (K1 + strength))
-        for documents, impacts in postings.values():
-            rarity = math.log(1 + (self._size - len(documents) + 0.5) / (len(documents) + 0.5))
-            for position, impact in enumerate(impacts):
-                impacts[position] = impact * rarity
-        self._postings = postings
+    def __init__(self, sections: Sequence[Section], vectors: WordVectors | None) -> None:
+        self._words = Postings(sections)
+        self._vectors = vectors
+        self._meanings = _joined(sections)
 
-    def scores(self, query: str, visible: Callable[[int], bool]) -> dict[int, float]:
-        """Return the score of every document, visible or not, that shares a term with the query.
+    def scores(self, query: str, visible: Visible, within: Within) -> Scores:
+        """Return the score of every document of ``within``, visible or not; 0 for one that has nothing to do with it.
 
-        A word that no visible document has is taken for a slip, as if the others were not there. (How rare a word is
-        counts all documents: that can move a tool among its like, but no score is ever shown.)
+        Both halves are measured by the best visible document, so that those not visible change no order.
         """
-        found: dict[int, float] = {}
-        for term, weight in self._weighted(query, visible).items():
-            documents, impacts = self._postings[term]
-            for document, impact in zip(documents, impacts, strict=True):
-                found[document] = found.get(document, 0.0) + weight * impact
-        return found
+        words = self._words.scores(query, visible, within)
+        near = self._nearness(query, within)
+        if near is None:
+            return words
+        best = _highest(words, visible)
+        if not best:
+            near[near < MEANING_ALONE - NOISE] = 0
+        nearest = _highest(near, visible)
+        return words * _share(1 - MEANING_SHARE, best) + near * _share(MEANING_SHARE, nearest)
 
-    def _weighted(self, query: str, visible: Callable[[int], bool]) -> dict[str, float]:
-        """Return the terms of a query that the index knows, each with its weight."""
-        stems = terms(query)[:MAX_QUERY_TERMS]
-        wanted: dict[str, float] = {}
-        for term in dict.fromkeys(stems):
-            if self._seen(term, visible):
-                _raise(wanted, [term], 1.0)
-            else:
-                slips = corrections(term, lambda word: self._seen(word, visible))
-                _raise(wanted, slips, CORRECTION_WEIGHT)
-            _raise(wanted, related(term), SYNONYM_WEIGHT)
-        for pair in pairs(stems):
-            _raise(wanted, [pair], PAIR_WEIGHT)
-            _raise(wanted, related(pair), SYNONYM_WEIGHT)
-        return {term: weight for term, weight in wanted.items() if term in self._postings}
-
-    def _seen(self, term: str, visible: Callable[[int], bool]) -> bool:
-        found = self._postings.get(term)
-        return found is not None and any(map(visible, found[0]))
+    def _nearness(self, query: str, within: Within) -> Scores | None:
+        """Return by how much the cosine of every document and the query exceeds noise."""
+        if self._vectors is None or self._meanings is None:
+            return None
+        asked = self._vectors.of(spaced(query))
+        # Not the matrix product: BLAS would wake a thread for every core and wait for the slowest.
+        cosines = np.einsum("ij,j->i", self._meanings, asked)
+        above: Scores = np.maximum(cosines - np.float32(NOISE), 0) * within
+        return above
 
 
-def _raise(wanted: dict[str, float], found: Iterable[str], weight: float) -> None:
-    for term in found:
-        wanted[term] = max(wanted.get(term, 0.0), weight)
+def _highest(scores: Scores, visible: Visible) -> float:
+    """Return the score of the best visible document; 0 when none has one."""
+    return next((float(scores[document]) for document in best_first(scores, visible)), 0.0)
 
 
-def _description(schema: Any) -> str:
-    text = schema.get("description") if isinstance(schema, Mapping) else None
-    return text[:MAX_PARAMETER_CHARS] if isinstance(text, str) else ""
+def _share(share: float, highest: float) -> np.float32:
+    return np.float32(share / highest if highest else 0)
+
+
+def _joined(sections: Sequence[Section]) -> Vectors | None:
+    found = [section.vectors for section in sections if section.vectors is not None]
+    return np.concatenate(found) if found and len(found) == len(sections) else None

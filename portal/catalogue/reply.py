@@ -12,7 +12,8 @@ from portal.catalogue.records import Tool
 from portal.catalogue.reply_map import import_line, name_line, server_map, state_lines
 from portal.catalogue.reply_stub import full_definition, short_stub, shortened
 from portal.catalogue.similar import closest
-from portal.catalogue.snapshot import Allowed, Catalogue
+from portal.catalogue.snapshot import Catalogue
+from portal.catalogue.visibility import Allowed
 
 CHARS_PER_TOKEN = 3.6
 BUDGET_TOKENS = 1_200

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from portal.catalogue import clean
 from portal.catalogue.records import ServerState, Tool
-from portal.catalogue.snapshot import Allowed, Catalogue
+from portal.catalogue.snapshot import Catalogue
+from portal.catalogue.visibility import Allowed
 
 MAX_NAME_LINE_CHARS = 100
 MAX_SUMMARY_CHARS = 160

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 
 MIN_CHARS = 4
@@ -12,14 +12,14 @@ MAX_NAMES = 5_000
 _LETTERS = string.ascii_lowercase + string.digits
 
 
-def corrections(word: str, known: Callable[[str], bool], count: int = 3) -> list[str]:
-    """Return up to ``count`` known words one slip away: a letter missing, too many, wrong, or two exchanged.
+def slips(word: str) -> list[str]:
+    """Return every word one slip away: two letters exchanged, one too many, one missing or wrong, in this order.
 
-    Costs a fixed number of look-ups, however many words are known.
+    Empty for a word so short that too many others are near, and for one that is longer than words are.
     """
     if not MIN_CHARS <= len(word) <= MAX_CHARS or not word.isascii():
         return []
-    return list(islice((slip for slip in dict.fromkeys(_slips(word)) if known(slip)), count))
+    return list(dict.fromkeys(_slips(word)))
 
 
 def closest(name: str, names: Iterable[str], count: int = 3) -> list[str]:

@@ -7,18 +7,20 @@ an argument of each question, never state.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from portal.catalogue.index import Entry, Index, entry
+from portal.catalogue.index import Index
+from portal.catalogue.meaning import WordVectors, word_vectors
+from portal.catalogue.pacing import unhurried
 from portal.catalogue.ranking import turns
 from portal.catalogue.records import ServerState, Tool
+from portal.catalogue.section import Section, section
 from portal.catalogue.signature import Signature, signature
 from portal.catalogue.similar import closest
 from portal.catalogue.stubs import Stubs
+from portal.catalogue.visibility import Allowed, Visibilities
 from portal.sandbox.contract import Module
-
-Allowed = Callable[[Tool], bool]
 
 MAX_VIEWS = 256
 """How many (server, visible tools) views are kept: principals of one group share theirs."""
@@ -47,15 +49,16 @@ class Catalogue:
             self._by_server.setdefault(tool.server, {})[tool.python_name] = tool
             self._by_name[f"{tool.server}.{tool.name}"] = tool
         self._by_name.update({tool.qualified: tool for tool in self.tools})
-        known = before.entries if before is not None else {}
-        summaries = {name: state.summary for name, state in self._states.items()}
-        self.entries: dict[tuple[Tool, str], Entry] = {}
-        for tool in self.tools:
-            key = (tool, summaries.get(tool.server, ""))
-            self.entries[key] = known.get(key) or entry(*key)
-        self._index = Index(list(self.entries.values()))
+        vectors = word_vectors()
+        self.sections = {name: self._section(name, vectors, before) for name in self._by_server}
+        self._index = Index(list(self.sections.values()), vectors)
+        self._documents = tuple(tool for found in self.sections.values() for tool in found.tools)
+        self._spans = _spans(self.sections)
+        self._visible = Visibilities(self._documents)
         typed = before.signatures if before is not None else {}
-        self.signatures: dict[Tool, Signature] = {tool: typed.get(tool) or signature(tool) for tool in self.tools}
+        self.signatures: dict[Tool, Signature] = {
+            tool: typed.get(tool) or signature(tool) for tool in unhurried(self.tools)
+        }
         self._views: OrderedDict[tuple[str, frozenset[str]], Stubs] = OrderedDict()
         self._modules: OrderedDict[tuple[str, frozenset[str]], Module] = OrderedDict()
 
@@ -87,15 +90,12 @@ class Catalogue:
         self, queries: Sequence[str], *, server: str | None = None, limit: int = 40, allowed: Allowed = everything
     ) -> list[Tool]:
         """Return up to ``limit`` tools, best first, the queries taking turns. Only ``allowed`` tools, only of
-        ``server`` if given. Empty when no word of any query is known.
+        ``server`` if given. Empty when no query has a word or a meaning in common with any tool.
         """
-
-        def fits(document: int) -> bool:
-            tool = self.tools[document]
-            return (server is None or tool.server == server) and allowed(tool)
-
-        scores = [self._index.scores(query, fits) for query in dict.fromkeys(queries)]
-        return [self.tools[document] for document in turns(scores, limit, fits)]
+        visible = self._visible.of(allowed)
+        span = slice(0, len(self._documents)) if server is None else self._spans.get(server, slice(0, 0))
+        scores = [self._index.scores(query, visible, visible.within(span)) for query in dict.fromkeys(queries)]
+        return [self._documents[document] for document in turns(scores, limit, visible)]
 
     def similar(self, name: str, *, server: str | None = None, allowed: Allowed = everything) -> list[str]:
         """Return full names of up to three tools whose names look like ``name``."""
@@ -118,6 +118,16 @@ class Catalogue:
             _trim(self._modules)
         return found
 
+    def _section(self, server: str, vectors: WordVectors | None, before: Catalogue | None) -> Section:
+        """Return a server's share of the index: the one it had, when neither its tools nor its summary changed."""
+        state = self._states.get(server)
+        summary = state.summary if state is not None else ""
+        tools = tuple(self._by_server[server].values())
+        known = before.sections.get(server) if before is not None else None
+        if known is not None and known.summary == summary and known.tools == tools:
+            return known
+        return section(tools, summary, vectors)
+
     def _visible_names(self, server: str, allowed: Allowed) -> frozenset[str]:
         tools = self._by_server.get(server)
         if tools is None:
@@ -131,6 +141,16 @@ class Catalogue:
             found = self._views[server, names] = Stubs(tools, self.signatures)
             _trim(self._views)
         return found
+
+
+def _spans(sections: Mapping[str, Section]) -> dict[str, slice]:
+    """Return where each server's documents stand."""
+    spans: dict[str, slice] = {}
+    start = 0
+    for name, found in sections.items():
+        spans[name] = slice(start, start + len(found.tools))
+        start += len(found.tools)
+    return spans
 
 
 def _trim(cache: OrderedDict[tuple[str, frozenset[str]], Any]) -> None:

@@ -42,6 +42,12 @@ def words(text: str) -> list[str]:
     return found
 
 
+def spaced(text: str) -> str:
+    """Return a text or an identifier as plain words with spaces between them, lower case; nothing left out."""
+    readable = unicodedata.normalize("NFKC", text[:MAX_TEXT_CHARS]).replace("_", " ").replace("-", " ")
+    return " ".join(_CAMEL.sub(" ", readable).lower().split())
+
+
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """Return the English stem; a word of another script is returned as it is."""

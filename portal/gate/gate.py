@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from portal.audit.audit import ProgramLog
 from portal.catalogue.records import Tool
@@ -18,6 +19,19 @@ from portal.gate.turnstile import Turnstiles
 from portal.policy.engine import Policy
 from portal.settings import BudgetSection
 from shared_auth.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Which tools a principal may see: exactly those that it may call. Equal for equal principals under one policy, so
+    that what was judged once need not be judged again.
+    """
+
+    policy: Policy
+    principal: Principal
+
+    def __call__(self, tool: Tool) -> bool:
+        return self.policy.decide(self.principal, tool).allowed
 
 
 class Gate:
@@ -43,8 +57,7 @@ class Gate:
 
     def allowed(self, principal: Principal) -> Callable[[Tool], bool]:
         """Return which tools ``principal`` may see: exactly those that it may call."""
-        decide = self._policy.decide
-        return lambda tool: decide(principal, tool).allowed
+        return Allowed(self._policy, principal)
 
     def open(self, principal: Principal, catalogue: ToolFinder, log: ProgramLog) -> Session:
         """Return the session of one program, whose ``call`` is the sandbox's Dispatch."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,8 +86,10 @@ def test_only_allowed_tools_of_the_asked_server_are_found() -> None:
 
 
 def test_equal_tools_keep_one_order() -> None:
-    twins = catalogue(b=[read_only("same", "Same words.")], a=[read_only("same", "Same words.")])
-    assert [names("same words", found=twins) for _ in range(3)] == [["b.same", "a.same"]] * 3
+    twins = catalogue(b=[read_only("same_b", "Same."), read_only("same_a", "Same."), read_only("same_c", "Same.")])
+    orders = {tuple(names("same", found=twins)) for _ in range(3)}
+    assert len(orders) == 1
+    assert set(*orders) == {"b.same_a", "b.same_b", "b.same_c"}
 
 
 def test_a_refresh_finds_the_same_as_a_catalogue_built_anew() -> None:
@@ -93,6 +97,53 @@ def test_a_refresh_finds_the_same_as_a_catalogue_built_anew() -> None:
     renewed = Catalogue(FOUND.tools, states, before=Catalogue(FOUND.tools[:4], states))
     for query in ("read issue", "merge request", "file"):
         assert renewed.search([query]) == FOUND.search([query])
+
+
+def test_a_refresh_makes_only_the_sections_of_servers_that_changed() -> None:
+    states = [ServerState(s.name, "Other.") if s.name == "code" else s for s in FOUND.states]
+    renewed = Catalogue(FOUND.tools, states, before=FOUND)
+    kept = {name for name, section in renewed.sections.items() if section is FOUND.sections[name]}
+    assert kept == {"tracker", "karten"}
+
+
+def test_a_tool_without_any_word_of_the_query_is_found_by_its_meaning() -> None:
+    found = catalogue(
+        srv=[
+            read_only("rent_car", "Reserve a car at the airport."),
+            read_only("bake", "Recipes for bread."),
+            read_only("sum", "Add numbers."),
+        ]
+    )
+    assert names("automobile hire", found=found, limit=1) == ["srv.rent_car"]
+
+
+def test_what_is_hidden_does_not_weaken_what_is_visible() -> None:
+    tools = [read_only(f"pipeline_{n}", "Pipeline pipeline pipeline.") for n in range(3)]
+    found = catalogue(srv=[*tools, read_only("get_run", "A pipeline somewhere in a long list of other things.")])
+    seen = found.search(["pipeline"], allowed=lambda tool: tool.name == "get_run")
+    assert [tool.name for tool in seen] == ["get_run"]
+
+
+@dataclass(frozen=True)
+class Only:
+    """May see one tool. ``asked`` counts how often it was judged, and is no part of who it is."""
+
+    name: str
+    asked: list[str] = field(default_factory=list, compare=False)
+
+    def __call__(self, tool: Tool) -> bool:
+        self.asked.append(tool.name)
+        return tool.name == self.name
+
+
+def test_each_tool_is_judged_once_for_one_principal() -> None:
+    found = catalogue(srv=[read_only(f"get_{letter}", "A thing.") for letter in "abcdef"])
+    first, again, other = Only("get_c"), Only("get_c"), Only("get_d")
+    assert [tool.name for tool in found.search(["thing"], allowed=first)] == ["get_c"]
+    assert len(first.asked) == len(set(first.asked))
+    assert [tool.name for tool in found.search(["thing", "things"], allowed=again)] == ["get_c"]
+    assert not {*again.asked} & {*first.asked}
+    assert [tool.name for tool in found.search(["thing"], allowed=other)] == ["get_d"]
 
 
 def test_an_empty_catalogue_answers() -> None:

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from portal.catalogue.gather import gather
+from portal.catalogue.records import ServerState
+from portal.catalogue.snapshot import Catalogue
 from servers._kit.testing import faults_of
 from servers._kit.tool import ToolSpec, discover
 
@@ -43,6 +46,32 @@ def test_the_readme_lists_every_tool_with_its_effect_and_every_scope(server: str
 def test_every_tool_is_called_by_a_test(server: str) -> None:
     tests = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "servers" / server / "tests").glob("*.py"))
     assert [spec.name for spec in tools(server) if f'"{spec.name}"' not in tests] == []
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_intents_name_every_tool_and_only_tools(server: str) -> None:
+    intents: list[dict[str, Any]] = yaml.safe_load(
+        (ROOT / "servers" / server / "intents.yaml").read_text(encoding="utf-8")
+    )
+    for intent in intents:
+        assert intent.keys() <= {"queries", "tools", "unseen"}, intent
+        assert intent["queries"], intent
+        assert all(isinstance(query, str) and query for query in intent["queries"]), intent
+        assert 1 <= len(set(intent["tools"])) == len(intent["tools"]) <= 4, intent
+    assert {tool for intent in intents for tool in intent["tools"]} == {spec.name for spec in tools(server)}
+
+
+def test_search_over_all_servers_finds_what_the_intents_need() -> None:
+    listed = [tool for server in SERVERS for tool in gather(server, [spec.definition for spec in tools(server)])[0]]
+    catalogue = Catalogue(listed, [ServerState(server) for server in SERVERS])
+    shares = []
+    for server in SERVERS:
+        intents = yaml.safe_load((ROOT / "servers" / server / "intents.yaml").read_text(encoding="utf-8"))
+        for intent in (intent for intent in intents if not intent.get("unseen")):
+            found = {tool.qualified for query in intent["queries"] for tool in catalogue.search([query], limit=5)}
+            needed = {f"{server}.{tool}" for tool in intent["tools"]}
+            shares.append(len(needed & found) / len(needed))
+    assert sum(shares) / len(shares) >= 0.95
 
 
 @pytest.mark.parametrize("server", SERVERS)

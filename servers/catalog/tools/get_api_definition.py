@@ -25,7 +25,8 @@ async def get_api_definition(
     max_chars: Annotated[int, Field(ge=100, le=50_000, description="raw: at most so many.")] = 10_000,
     limit: Annotated[int, Field(ge=1, le=500)] = 100,
 ) -> ApiDefinition:
-    """Read how to call an API: its operations or endpoints (OpenAPI, AsyncAPI, GraphQL, gRPC), filtered by `match`.
+    """Read how to call an API: its operations, endpoints or events with their request and response schemas (OpenAPI,
+    AsyncAPI, GraphQL, gRPC), filtered by `match`.
 
     format="raw" gives a window of the definition's text instead.
     """

@@ -19,7 +19,7 @@ async def get_entities(
     refs: Annotated[list[EntityRef], Field(min_length=1, max_length=100)],
     fields: Annotated[list[Path], Field(max_length=50, description="Only these dotted paths.")] = [],  # noqa: B006
 ) -> list[Entity | None]:
-    """Read many entities in one call, in the order of refs; null in the place of each that does not exist.
+    """Read the details of many entities in one call, in the order of refs; null in place of one that does not exist.
 
     Use it instead of get_entity in a loop.
     """

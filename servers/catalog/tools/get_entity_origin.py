@@ -12,7 +12,7 @@ from servers.catalog.inputs import EntityRef
 
 @tool(effect="read", scope="catalog:read")
 async def get_entity_origin(client: Catalog, ref: EntityRef) -> Ancestry:
-    """Tell which file and line declare an entity, through which Locations, and what is wrong there.
+    """Tell which YAML file and line define an entity, through which Locations, and what is wrong there.
 
     Use it when an entity is missing or outdated: a whole ref also finds one that is too broken to load.
     """

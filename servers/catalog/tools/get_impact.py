@@ -16,7 +16,8 @@ from servers.catalog.inputs import EntityRef
 
 @tool(effect="read", scope="catalog:read")
 async def get_impact(client: Catalog, ref: EntityRef, depth: Annotated[int, Field(ge=1, le=5)] = 3) -> ImpactReport:
-    """Tell the blast radius of an outage or change: everything that depends on an entity, directly or not, grouped by
-    owner and tier. For a system or domain, of all its parts. Use it in incidents and before migrations.
+    """Tell the blast radius of an outage or change: what breaks when an entity goes down and which teams it affects,
+    everything that depends on it, directly or not, grouped by owner and tier. For a system or domain, of all its
+    parts. Use it in incidents and before migrations.
     """
     return await impact(client, await views.find(client, ref), depth=depth)

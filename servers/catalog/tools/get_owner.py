@@ -12,7 +12,8 @@ from servers.catalog.people import owner_of
 
 @tool(effect="read", scope="catalog:read")
 async def get_owner(client: Catalog, ref: EntityRef) -> Owner:
-    """Tell who owns a service, API or system: the team, its members, email, chat and on-call links.
+    """Tell who owns and is responsible for a service, API or system: the team, its members, email, chat (Slack) channel
+    and on-call links.
 
     Use it to learn whom to ask or page. A group or user is its own owner.
     """

@@ -17,7 +17,7 @@ MAX_NODES = 2_000
 async def list_dependents(
     client: Catalog, ref: EntityRef, depth: Depth = 1, page: PageToken = None, limit: Limit = 100
 ) -> Page[RelationEdge]:
-    """List who depends on a service, API or resource: its direct consumers and users (downstream).
+    """List who depends on a service, API, database or queue: its direct consumers and users (downstream).
 
     Depth over 1 follows on. Use it before changing something; get_impact groups everything by owner and tier.
     """

@@ -24,7 +24,7 @@ async def list_failing_checks(
 ) -> Page[CheckResult]:
     """List every failed check in the catalog, of one owner, system or check: scorecard, compliance, readiness gaps.
 
-    Use it to find which services of a team need work.
+    Use it to find which services of a team need work: those without a runbook, an owner or a dashboard.
     """
     rules = []
     if owner:

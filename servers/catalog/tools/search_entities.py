@@ -23,9 +23,10 @@ async def search_entities(
     page: PageToken = None,
     limit: Limit = 20,
 ) -> Page[EntityHit]:
-    """Find services, APIs, systems, teams, people or databases by words, best first.
+    """Find services, APIs, systems, teams, people or databases by words or part of a name, best first.
 
-    Use it when you do not know the exact name; query_entities filters by exact fields.
+    Use it when you do not know the exact name, or whether there is such a thing already; query_entities filters by
+    exact fields.
     """
     hits = page_of(await client.search(term, kinds), page=page, limit=limit)
     items = [

@@ -34,7 +34,8 @@ async def compare_windows(
     page: PageToken = None,
     limit: Annotated[int, Field(ge=1, le=200)] = 50,
 ) -> Page[Comparison]:
-    """Compare a PromQL expression with itself earlier: before and after a deploy, today and yesterday or last week.
+    """Compare a PromQL expression with itself earlier: before and after a deploy or release, today and
+    yesterday or last week.
 
     Answers delta and ratio per series, the largest change first. Takes an instant vector, like `rate(x[5m])`.
     """

@@ -30,7 +30,7 @@ async def explain_alert(
 ) -> AlertExplanation:
     """Explain why an alert fires: its rule and PromQL expression, current values, since when, summary and runbook.
 
-    The first call when a page arrives. Also shows the rules of an alert that is quiet.
+    The first call when somebody was paged. Also shows the rules of an alert that is quiet.
     """
     wanted = m.tests([m.parse(text) for text in labels])
     chunk = await client.discovery.rules(rule_type="alerting", name=alert, with_alerts=True)

@@ -16,5 +16,7 @@ async def get_cardinality(
     client: Prometheus,
     limit: Annotated[int, Field(ge=1, le=100, description="Entries per list; Prometheus before 2.46 gives 10.")] = 10,
 ) -> Cardinality:
-    """See which metrics and labels have the most series: high cardinality, memory use and cost of Prometheus (TSDB)."""
+    """See which metrics have the most series and which labels the most values: high cardinality, memory
+    use and cost of Prometheus (TSDB).
+    """
     return await client.cardinality(limit)

@@ -24,7 +24,9 @@ async def list_label_values(
     page: PageToken = None,
     limit: Annotated[int, Field(ge=1, le=500)] = 100,
 ) -> Page[LabelValue]:
-    """List the values of a label: which jobs, services, instances, namespaces or status codes have metrics."""
+    """List the values of a label: which jobs, services, instances, environments, namespaces or status codes
+    have metrics.
+    """
     now_s = client.now_s()
     values = await client.label_values(
         label, match, start_s=moment_s(start, now_s, name="start"), end_s=moment_s(end, now_s, name="end")

@@ -27,7 +27,7 @@ async def list_targets(
 ) -> TargetSummary:
     """See what Prometheus scrapes and which targets are down, with the scrape error; failing ones come first.
 
-    For missing metrics, exporter outages, `up == 0`.
+    For a service without metrics, exporter outages, `up == 0`.
     """
     targets, dropped = await client.discovery.targets(state=state, pool=pool)
     counts = dict.fromkeys(FAILING_FIRST, 0)

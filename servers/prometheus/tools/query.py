@@ -23,7 +23,8 @@ async def query(
 ) -> InstantResult:
     """Run a PromQL instant query: the value of metrics now or at one moment.
 
-    For current rates, error ratios, latency, memory, counts per service. For trends use query_range.
+    For current rates (requests per second), error ratios, latency, CPU, memory, disk space, counts per
+    service. For trends use query_range.
     """
     return await client.instant(
         query,

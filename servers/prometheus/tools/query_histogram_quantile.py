@@ -33,7 +33,7 @@ async def query_histogram_quantile(
 ) -> QuantileResult:
     """Latency percentiles (p50, p95, p99) of a histogram metric, per group of labels; classic and native histograms.
 
-    For response times and sizes. Writes the histogram_quantile PromQL itself.
+    For response times, the slowest requests, and sizes. Writes the histogram_quantile PromQL itself.
     """
     base = metric.removesuffix("_bucket")
     conditions = [m.parse(text) for text in matchers]
