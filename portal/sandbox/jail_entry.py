@@ -1,4 +1,5 @@
-"""Puts itself into the jail, then becomes the worker. Run as a script by a bare interpreter; imports nothing of ours.
+"""Puts itself into the jail, then becomes the worker. Run as a script by a bare interpreter; imports
+nothing of ours unless the worker is Python itself (``plan["zygote"]``: portal/sandbox/cpython/zygote.py).
 
 Every layer is tried; one that fails is an error only if the plan says that it must hold, which is what the start-up
 self-test found on this machine. So a layer that once held can never be lost without a worker refusing to start.
@@ -8,6 +9,7 @@ Arguments: the plan as JSON, and optionally the path of the probe to run instead
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
 import resource
@@ -211,18 +213,32 @@ class Jail:
         check(libc.syscall(self.calls["seccomp"], 1, 0, ctypes.byref(given)), "seccomp")
 
 
+def load_zygote(folder: str) -> tuple[Any, int, list[object]]:
+    """Load the CPython zygote from our package, and through it the standard library, while there are files."""
+    sys.path.insert(0, folder)
+    zygote = importlib.import_module("portal.sandbox.cpython.zygote")
+    return zygote, *zygote.prepare()
+
+
 def main(arguments: list[str]) -> None:
     """Enter the jail and become the worker, or run the probe in its place."""
     plan = json.loads(arguments[0])
     jail = Jail(plan)
+    zygote, base_bytes, _kept = load_zygote(plan["zygote"]) if "zygote" in plan else (None, 0, [])
     if len(arguments) > 1:
         probe: dict[str, Any] = {}
         with open(arguments[1], encoding="utf-8") as file:  # noqa: PTH123
             exec(compile(file.read(), "probe", "exec"), probe)  # noqa: S102 - our own file
         probe["prepare"](jail)
         jail.enter()
+        if zygote is not None:
+            zygote.probe(jail, probe["report"])
         probe["report"](jail)
     jail.enter()
+    if zygote is not None:
+        jail.step("closed descriptors", jail.close_descriptors)
+        jail.step("seccomp", jail.filter)
+        zygote.serve(jail, base_bytes)
     target = "/monty" if "empty root" not in jail.problems else plan["files"]["/monty"]
     jail.step("closed descriptors", jail.close_descriptors)
     jail.step("seccomp", jail.filter)
