@@ -21,7 +21,15 @@ from portal.sandbox.gaps import ASKED, INLINE_CHARS, gap
 from portal.sandbox.monty import MontySandbox, refused
 
 FALLBACK = "cpython fallback"
-_GAPS = ("AttributeError", "ImportError", "ModuleNotFoundError", "NameError", "NotImplementedError", "TypeError")
+_GAPS = (
+    "AttributeError",
+    "ImportError",
+    "LookupError: unknown encoding",
+    "ModuleNotFoundError",
+    "NameError",
+    "NotImplementedError",
+    "TypeError",
+)
 """Errors by which Monty says that it lacks something. A program's own mistakes look the same, and fail again."""
 
 _JUDGED = frozenset(

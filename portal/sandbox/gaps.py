@@ -162,6 +162,11 @@ class _Reader:
         for keyword in node.keywords:
             if keyword.arg in _KEYWORDS.get(name, ()):
                 self._note(f"{name}({keyword.arg}=…)")
+        # ``key=counts.get``: Monty has no methods as values.
+        values = [keyword.value for keyword in node.keywords if keyword.arg in {"key", "default_factory"}]
+        values += node.args[:1] if name in {"map", "filter", "starmap", "partial"} else []
+        if any(isinstance(value, ast.Attribute) for value in values):
+            self._note("a method as a value")
         if name in {"sub", "subn"} and any(
             isinstance(argument, ast.Lambda) or (isinstance(argument, ast.Name) and argument.id in self._functions)
             for argument in node.args[:2]

@@ -64,8 +64,8 @@ class Jail:
         self.spaces = 0 if "network, ipc, uts and mount namespaces" in plan["without"] else SPACES
         self.user_outside = os.geteuid()
         self.files = {path: os.open(source, os.O_PATH | os.O_CLOEXEC) for path, source in plan["files"].items()}
-        # Held open: the empty root has no /proc.
-        self.process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        # Held open: the empty root has no /proc. "self" in it is whoever looks, a forked child too.
+        self.proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
     def step(self, layer: str, action: Callable[[], None]) -> bool:
@@ -133,7 +133,7 @@ class Jail:
         else:
             check(libc.unshare(NEW_USER), "unshare")
         for name, line in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {uid} 1"), ("gid_map", f"{NOBODY} {gid} 1")):
-            descriptor = os.open(name, os.O_WRONLY, dir_fd=self.process)
+            descriptor = os.open(f"self/{name}", os.O_WRONLY, dir_fd=self.proc)
             os.write(descriptor, line.encode())
             os.close(descriptor)
 

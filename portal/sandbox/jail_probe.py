@@ -75,7 +75,7 @@ class Attacks:
         self.calls = jail.plan["system_calls"]
         self.environment = jail.environment
         self.user_outside = jail.user_outside
-        self.process = jail.process
+        self.proc = jail.proc
         self.libc = ctypes.CDLL(None, use_errno=True)
 
     def without_filter(self) -> dict[str, dict[str, Attempt]]:
@@ -165,7 +165,7 @@ class Attacks:
         return self.raw(name, *arguments) or ctypes.get_errno() not in {errno.EPERM, errno.ENOSYS}
 
     def shares(self, space: str) -> bool:
-        return bool(os.readlink(f"ns/{space}", dir_fd=self.process) == self.plan["host_spaces"][space])
+        return bool(os.readlink(f"self/ns/{space}", dir_fd=self.proc) == self.plan["host_spaces"][space])
 
     def worker_path(self) -> str:
         if os.path.exists("/monty"):  # noqa: PTH110

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import encodings
 import importlib
+import pkgutil
 import sys
 
 _NAMES = """
 abc argparse array ast asyncio base64 binascii bisect builtins bz2 calendar cmath codecs collections collections.abc
 colorsys concurrent.futures concurrent.futures.thread configparser contextlib contextvars copy copyreg csv dataclasses
-datetime decimal difflib dis email email.message email.parser email.policy email.utils encodings.ascii
-encodings.cp1252 encodings.hex_codec encodings.idna encodings.latin_1 encodings.punycode encodings.raw_unicode_escape
-encodings.unicode_escape encodings.utf_8_sig encodings.utf_16 encodings.utf_16_be encodings.utf_16_le encodings.utf_32
-enum errno fnmatch fractions functools gc genericpath glob graphlib gzip hashlib heapq hmac html html.entities
-html.parser inspect io ipaddress itertools json json.tool keyword linecache locale logging lzma math mimetypes numbers
-opcode operator os os.path pathlib pickle pickletools platform posixpath pprint queue quopri random re reprlib sched
-secrets selectors shlex shutil signal sqlite3 stat statistics string stringprep struct sys tempfile textwrap threading
-time timeit token tokenize tomllib traceback types typing unicodedata unittest unittest.mock urllib urllib.error
-urllib.parse uuid warnings weakref xml.etree.ElementTree xml.dom.minidom xml.sax.saxutils zipfile zlib zoneinfo
-_strptime _pydecimal
+datetime decimal difflib dis email email.message email.parser email.policy email.utils enum errno fnmatch fractions
+functools gc genericpath glob graphlib gzip hashlib heapq hmac html html.entities html.parser inspect io ipaddress
+itertools json json.tool keyword linecache locale logging lzma math mimetypes numbers opcode operator os os.path
+pathlib pickle pickletools platform posixpath pprint queue quopri random re reprlib sched secrets selectors shlex
+shutil signal sqlite3 stat statistics string stringprep struct sys tempfile textwrap threading time timeit token
+tokenize tomllib traceback types typing unicodedata unittest unittest.mock urllib urllib.error urllib.parse uuid
+warnings weakref xml.etree.ElementTree xml.dom.minidom xml.sax.saxutils zipfile zlib zoneinfo _strptime _pydecimal
 """
 MODULES = tuple(_NAMES.split())
 """What can be imported, as far as this Python has it. What it draws in stays importable too, except WITHHELD."""
@@ -28,7 +27,8 @@ WITHHELD = ("ctypes", "_ctypes", "subprocess", "multiprocessing", "_posixsubproc
 
 def preload() -> list[object]:
     """Import everything and read every time zone. Return what must stay referenced."""
-    for name in MODULES:
+    codecs = (f"encodings.{found.name}" for found in pkgutil.iter_modules(encodings.__path__))
+    for name in (*MODULES, *codecs):
         try:
             importlib.import_module(name)
         except ImportError:
