@@ -42,7 +42,8 @@ _PARTS = {
     "sys": "argv byteorder executable flags float_info hexversion maxsize maxunicode platform stderr stdout version "
     "version_info",
     "time": "altzone asctime ctime daylight gmtime localtime mktime monotonic monotonic_ns perf_counter "
-    "perf_counter_ns process_time process_time_ns sleep strftime strptime thread_time thread_time_ns time time_ns timezone tzname",
+    "perf_counter_ns process_time process_time_ns sleep strftime strptime thread_time "
+    "thread_time_ns time time_ns timezone tzname",
     "typing": "Annotated Any Callable ClassVar Dict Final FrozenSet Generator Generic Iterable Iterator List Literal "
     "Mapping Never NoReturn Optional Protocol Self Sequence Set TYPE_CHECKING Tuple Type TypeVar Union",
 }

@@ -109,9 +109,8 @@ _ANSWERS: dict[tuple[str, str], Any] = {
 
 def programs() -> list[tuple[str, str, Any]]:
     """Return name, source and value of each."""
-    found = [
+    return [
         (match[1], match[2], json.loads(match[3] or "null"))
         for file in sorted(DATA.glob("programs_*.txt"))
         for match in _PROGRAM.finditer(file.read_text("utf-8"))
     ]
-    return found

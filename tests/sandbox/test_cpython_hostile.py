@@ -35,7 +35,9 @@ async def test_hostile_programs_end_as_they_may_and_harm_nobody(both: Engines, g
 
     async def one(name: str, code: str, ends: str) -> None:
         async with at_once:
-            outcome = await both.run(code, [DESK], Desk(), LIMITS)
+            desk = Desk()
+            outcome = await both.run(code, [DESK], desk, LIMITS)
+        assert desk.running == 0, name
         assert end(outcome) in ends.split("|"), (name, outcome)
         assert outcome.engine == "cpython", name
         text = json.dumps(outcome.value)

@@ -41,7 +41,7 @@ def test_the_self_test_notices_a_layer_that_is_left_out_and_the_others_hold_with
 
 
 @needs_jail
-@pytest.mark.parametrize("layer", ["landlock", "seccomp", "user namespace"])
+@pytest.mark.parametrize("layer", ["landlock", "seccomp", "empty root"])
 async def test_with_a_layer_missing_cpython_is_off_and_says_so(layer: str) -> None:
     options = Options(jail="degrade", engine="monty+cpython", min_workers=1, extra={"without": [layer]})
     async with Engines(options) as both:
@@ -143,7 +143,7 @@ def test_zygote_and_children_end_with_a_portal_that_was_killed() -> None:
         portal.communicate("go\n", timeout=30)
     assert portal.returncode == -9
     assert len(handles) == 3
-    assert all([ended(handle) for handle in handles])
+    assert [ended(handle) for handle in handles] == [True] * 3
 
 
 def ended(handle: int) -> bool:
