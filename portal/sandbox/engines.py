@@ -68,8 +68,10 @@ class Engines:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self._cpython.__aexit__(None, None, None)
-        await self._monty.__aexit__(None, None, None)
+        try:
+            await self._cpython.__aexit__(None, None, None)
+        finally:
+            await self._monty.__aexit__(None, None, None)
 
     async def run(self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""

@@ -215,8 +215,10 @@ class Jail:
 
 def load_zygote(folder: str) -> tuple[Any, int, list[object]]:
     """Load the CPython zygote from our package, and through it the standard library, while there are files."""
-    sys.path.insert(0, folder)
+    # Last, and only for our own modules: nothing beside our package may stand in for the standard library.
+    sys.path.append(folder)
     zygote = importlib.import_module("portal.sandbox.cpython.zygote")
+    sys.path.remove(folder)
     return zygote, *zygote.prepare()
 
 
