@@ -41,7 +41,7 @@ def test_the_self_test_notices_a_layer_that_is_left_out_and_the_others_hold_with
 
 
 @needs_jail
-@pytest.mark.parametrize("layer", ["landlock", "seccomp", "empty root"])
+@pytest.mark.parametrize("layer", ["landlock", "seccomp", "parent-death signal"])
 async def test_with_a_layer_missing_cpython_is_off_and_says_so(layer: str) -> None:
     options = Options(jail="degrade", engine="monty+cpython", min_workers=1, extra={"without": [layer]})
     async with Engines(options) as both:
