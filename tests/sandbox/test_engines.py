@@ -201,3 +201,10 @@ async def test_closed_over_running_programs_says_so() -> None:
 )
 async def test_gaps_are_seen_by_reading(code: str, found: str) -> None:
     assert gap(code, ["desk"]) == found
+
+
+@needs_jail
+async def test_waiting_in_small_steps_is_not_taken_for_computing(both: Engines) -> None:
+    code = "# engine: cpython\nimport asyncio\nfor _ in range(100):\n    await asyncio.sleep(0.02)\n'patient'"
+    outcome = await both.run(code, [], Desk(), Limits(cpu_s=0.4))
+    assert outcome.value == "patient", outcome

@@ -12,6 +12,9 @@ from portal.sandbox.cpython.line import Line
 LOCAL_SLEEP_S = 0.02
 """Shorter waits are not worth the portal's attention."""
 
+UNSEEN_S = 0.5
+"""So much short waiting goes by before the portal hears of it, lest it take waiting for computing."""
+
 _FOR_EVER_S = 3_600.0
 
 
@@ -23,6 +26,9 @@ class Calls:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._sleeping = 0
         self._wakes_s = 0.0
+        self._unseen_s = 0.0
+        # A program's own time.sleep asks the portal.
+        self._nap = time.sleep
 
     async def make(self, function: str, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
         """Make a call and return its result. Raises what the portal says."""
@@ -40,10 +46,11 @@ class Calls:
 
     def wait(self, seconds: float | None) -> None:
         """Wait for an answer, for at most ``seconds``."""
-        if seconds is not None and seconds <= LOCAL_SLEEP_S:
-            if seconds > 0:
-                time.sleep(seconds)
+        if seconds is not None and seconds <= LOCAL_SLEEP_S and self._unseen_s < UNSEEN_S:
+            self._unseen_s += seconds
+            self._nap(seconds)
             return
+        self._unseen_s = 0.0
         wanted = list(self._waiting)
         if seconds is None and not wanted:
             seconds = _FOR_EVER_S
