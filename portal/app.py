@@ -34,7 +34,7 @@ from portal.policy.engine import Policy
 from portal.programs.programs import Programs
 from portal.programs.search import Search
 from portal.sandbox.contract import Limits, Options
-from portal.sandbox.monty import MontySandbox
+from portal.sandbox.engines import Engines
 from portal.secret import secret_of
 from portal.settings import PortalSettings
 from portal.store.database import migrate, open_database
@@ -59,7 +59,7 @@ class Portal:
     programs: Programs
     upstreams: Upstreams
     catalogue: LiveCatalogue
-    sandbox: MontySandbox
+    sandbox: Engines
     audit: Audit
     engine: AsyncEngine
 
@@ -88,7 +88,7 @@ async def open_portal(
             Upstreams(configured).running() as upstreams,
             LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s).running() as catalogue,
             Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
-            MontySandbox(sandbox_options(settings)) as sandbox,
+            Engines(sandbox_options(settings)) as sandbox,
         ):
             gate = Gate(policy, upstreams, settings.budget)
             search = Search(catalogue, gate)
@@ -194,6 +194,8 @@ def sandbox_options(settings: PortalSettings) -> Options:
         checkouts_per_worker=section.checkouts_per_worker,
         checkout_timeout_s=section.checkout_timeout_s,
         checkers=section.checkers,
+        engine=section.engine,
+        warm_children=section.warm_children,
     )
 
 

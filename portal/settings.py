@@ -74,6 +74,12 @@ class SandboxSection(_Section):
     )
     checkout_timeout_s: float = Field(default=10.0, gt=0, le=120, description="Longest wait for a free worker.")
     checkers: int = Field(default=1, ge=1, le=16, description="Workers that type-check.")
+    engine: Literal["monty", "monty+cpython"] = Field(
+        default="monty+cpython",
+        description="`monty+cpython` runs on a jailed CPython what Monty's Python lacks. Where any layer of its jail "
+        "is missing, CPython stays off, whatever `sandbox.jail` says.",
+    )
+    warm_children: int = Field(default=2, ge=0, le=64, description="CPython processes kept ready; each serves once.")
 
 
 class LimitsSection(_Section):

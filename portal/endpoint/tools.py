@@ -19,7 +19,7 @@ EXECUTE_DESCRIPTION = (
     "Run a Python program that calls tools. Each server is a module and each tool an async function, as `search` "
     "shows: `import catalog` then `await catalog.get_entity(ref='component:cart')`. Use `asyncio.gather` for calls "
     "that do not depend on one another. The last expression, or `return`, is the result; `print` is captured. Filter "
-    "and join in the program; return only what you need. No files, network, class inheritance, `yield` or `async with`."
+    "and join in the program; return only what you need. No files, no network."
 )
 
 MAX_NAME_CHARS = 60

@@ -27,6 +27,7 @@ def succeeded(outcome: Outcome, calls: Sequence[CallRecord], *, elapsed_ms: floa
     lines = [f"ok · {_count(calls)} · {elapsed_ms:.0f} ms", text]
     if cut:
         lines.append("(cut to fit: filter or aggregate in the program, and return less)")
+    lines += _engine(outcome)
     lines += _printed(outcome.printed)
     return Reply("\n".join(lines), is_error=False)
 
@@ -41,7 +42,7 @@ def failed(
     lines = [f"failed: {failure.kind} · {_count(calls)} · {elapsed_ms:.0f} ms", failure.traceback or failure.message]
     if failure.traceback and failure.message not in failure.traceback:
         lines.append(failure.message)
-    lines += _findings(findings)
+    lines += _engine(outcome) + _findings(findings)
     if calls:
         lines.append("calls already made:")
         shown = calls if len(calls) <= MAX_CALL_LINES else calls[-MAX_CALL_LINES:]
@@ -59,6 +60,11 @@ def refused(message: str, findings: Sequence[Diagnostic] = ()) -> Reply:
 
 def _findings(findings: Sequence[Diagnostic]) -> list[str]:
     return [f"  line {finding.line}: {finding.message}" for finding in findings[:10]]
+
+
+def _engine(outcome: Outcome) -> list[str]:
+    # Monty is the rule; only the exception is worth the words.
+    return [] if outcome.engine == "monty" else [f"(ran on {outcome.engine})"]
 
 
 def _printed(printed: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from portal.sandbox.budget import Budget, NotJson, OverBudget, decoded
 from portal.sandbox.contract import CallFailed, CallRevoked, Dispatch, Function, Json, Limits, Module
 from portal.sandbox.decode import Arena
 from portal.sandbox.events import CallEvent
+from portal.sandbox.wire import ProtocolError
 
 WAITING_ARGUMENTS = 16
 """How many times ``argument_bytes`` the arguments of all unfinished calls may hold together."""
@@ -91,12 +92,12 @@ class Calls:
         return Prepared(module, function.name, arguments, spent_bytes)
 
     def start(self, call_id: int, prepared: Prepared) -> None:
-        """Begin a call whose result is asked for later."""
-        self._running[call_id] = asyncio.create_task(self.make(prepared))
+        """Begin a call whose result is asked for later. Raises ProtocolError."""
+        self._begin(call_id, self.make(prepared))
 
     def sleep(self, call_id: int, duration_s: float) -> None:
-        """Begin a wait that ends as a call does."""
-        self._running[call_id] = asyncio.create_task(_sleep(duration_s))
+        """Begin a wait that ends as a call does. Raises ProtocolError."""
+        self._begin(call_id, _sleep(duration_s))
 
     async def make(self, prepared: Prepared) -> Answer:
         """Make a call and return its answer. CallRevoked is noted in ``revoked`` and raised."""
@@ -128,6 +129,13 @@ class Calls:
         for call_id, _ in done:
             del self._running[call_id]
         return done
+
+    def _begin(self, call_id: int, work: Coroutine[Any, Any, Answer]) -> None:
+        if call_id in self._running:
+            work.close()
+            # The first of the two would be forgotten, and outlive its program.
+            raise ProtocolError("two calls of one number")
+        self._running[call_id] = asyncio.create_task(work)
 
     async def end(self) -> None:
         """Cancel what still runs and wait for it: nothing of a program outlives it."""

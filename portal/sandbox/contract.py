@@ -99,14 +99,21 @@ class Failure:
     line: int | None = None
 
 
+Engine = Literal["monty", "cpython"]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a program ended. ``value`` is JSON within Limits and never shared or cyclic; ``printed`` is capped."""
+    """How a program ended. ``value`` is JSON within Limits and never shared or cyclic; ``printed`` is capped.
+
+    ``engine`` ran it.
+    """
 
     value: Json = None
     printed: str = ""
     failure: Failure | None = None
     cpu_ms: float = 0.0
+    engine: Engine = "monty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,7 @@ class Sandbox(Protocol):
 @dataclass(slots=True)
 class Options:
     """How to build a sandbox. ``jail``: require (refuse to start without every layer), degrade, or off (tests only).
+    ``engine``: Monty alone, or jailed CPython beside it for what Monty lacks (portal/sandbox/engines.py).
 
     ``extra`` is for one implementation alone; portal.sandbox.jail.open_jail says what it reads.
     """
@@ -156,4 +164,6 @@ class Options:
     checkouts_per_worker: int = 100
     checkout_timeout_s: float = 10.0
     checkers: int = 1
+    engine: Literal["monty", "monty+cpython"] = "monty"
+    warm_children: int = 2
     extra: dict[str, Any] = field(default_factory=dict)

@@ -92,6 +92,7 @@ _USED_BY_LAUNCHER_AND_PROBE = [
     "openat",
     "mmap",
     "ioctl",
+    "tgkill",
 ]
 # libseccomp older than the kernel may not know these; the numbers are the same on every 64-bit architecture.
 _NUMBERS = {"landlock_create_ruleset": 444, "landlock_add_rule": 445, "landlock_restrict_self": 446}

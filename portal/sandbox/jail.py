@@ -87,10 +87,28 @@ def open_jail(options: Options) -> Jail:
         plan["without"] = list(options.extra.get("without", ()))
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise SandboxUnavailable(f"the jail cannot be planned: {error}") from error
+    return prove(python, plan)
+
+
+def prove(python: str, plan: dict[str, Any]) -> Jail:
+    """Attack the jail that ``plan`` describes; return it with the layers that held. Blocks for some 100 ms."""
     holes = _attack(python, plan)
     layers = tuple(Layer(name, name not in holes, holes.get(name, "")) for name in LAYERS)
     plan["must"] = [layer.name for layer in layers if layer.active]
     return Jail((*_command(python), json.dumps(plan)), layers, launcher=True)
+
+
+def limits(address_space_bytes: int) -> dict[str, int]:
+    """Return the resource limits of a worker by name, the same as soft and as hard limit."""
+    return {
+        "RLIMIT_AS": address_space_bytes,
+        "RLIMIT_FSIZE": 0,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_NOFILE": 16,
+        "RLIMIT_MEMLOCK": 0,
+        "RLIMIT_MSGQUEUE": 0,
+        "RLIMIT_NPROC": 16 + 2 * (os.cpu_count() or 1),
+    }
 
 
 def _command(python: str) -> tuple[str, ...]:
@@ -106,24 +124,17 @@ def _plan(monty: Path, address_space_bytes: int) -> dict[str, Any]:
     return {
         "files": files,
         "executable": ["/monty", interpreter],
-        "mount_point": _mount_point(files.values()),
-        "limits": {
-            "RLIMIT_AS": address_space_bytes,
-            "RLIMIT_FSIZE": 0,
-            "RLIMIT_CORE": 0,
-            "RLIMIT_NOFILE": 16,
-            "RLIMIT_MEMLOCK": 0,
-            "RLIMIT_MSGQUEUE": 0,
-            "RLIMIT_NPROC": 16 + 2 * (os.cpu_count() or 1),
-        },
+        "mount_point": mount_point(files.values()),
+        "limits": limits(address_space_bytes),
         "landlock_abi": LANDLOCK_ABI,
         "parent": os.getpid(),
+        "portal": os.getpid(),
         "must": [],
         "without": [],
     }
 
 
-def _mount_point(files: Iterable[str]) -> str:
+def mount_point(files: Iterable[str]) -> str:
     """Return a folder to put the empty root on, in the jail's own namespace, where it hides none of ``files``."""
     files = tuple(files)
     for folder in ("/tmp", "/dev", "/run", "/var"):  # noqa: S108 - covered, not used

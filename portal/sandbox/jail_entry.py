@@ -1,4 +1,5 @@
-"""Puts itself into the jail, then becomes the worker. Run as a script by a bare interpreter; imports nothing of ours.
+"""Puts itself into the jail, then becomes the worker. Run as a script by a bare interpreter; imports
+nothing of ours unless the worker is Python itself (``plan["zygote"]``: portal/sandbox/cpython/zygote.py).
 
 Every layer is tried; one that fails is an error only if the plan says that it must hold, which is what the start-up
 self-test found on this machine. So a layer that once held can never be lost without a worker refusing to start.
@@ -8,6 +9,7 @@ Arguments: the plan as JSON, and optionally the path of the probe to run instead
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
 import resource
@@ -62,8 +64,8 @@ class Jail:
         self.spaces = 0 if "network, ipc, uts and mount namespaces" in plan["without"] else SPACES
         self.user_outside = os.geteuid()
         self.files = {path: os.open(source, os.O_PATH | os.O_CLOEXEC) for path, source in plan["files"].items()}
-        # Held open: the empty root has no /proc.
-        self.process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        # Held open: the empty root has no /proc. "self" in it is whoever looks, a forked child too.
+        self.proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
     def step(self, layer: str, action: Callable[[], None]) -> bool:
@@ -131,7 +133,7 @@ class Jail:
         else:
             check(libc.unshare(NEW_USER), "unshare")
         for name, line in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {uid} 1"), ("gid_map", f"{NOBODY} {gid} 1")):
-            descriptor = os.open(name, os.O_WRONLY, dir_fd=self.process)
+            descriptor = os.open(f"self/{name}", os.O_WRONLY, dir_fd=self.proc)
             os.write(descriptor, line.encode())
             os.close(descriptor)
 
@@ -211,18 +213,34 @@ class Jail:
         check(libc.syscall(self.calls["seccomp"], 1, 0, ctypes.byref(given)), "seccomp")
 
 
+def load_zygote(folder: str) -> tuple[Any, int, list[object]]:
+    """Load the CPython zygote from our package, and through it the standard library, while there are files."""
+    # Last, and only for our own modules: nothing beside our package may stand in for the standard library.
+    sys.path.append(folder)
+    zygote = importlib.import_module("portal.sandbox.cpython.zygote")
+    sys.path.remove(folder)
+    return zygote, *zygote.prepare()
+
+
 def main(arguments: list[str]) -> None:
     """Enter the jail and become the worker, or run the probe in its place."""
     plan = json.loads(arguments[0])
     jail = Jail(plan)
+    zygote, base_bytes, _kept = load_zygote(plan["zygote"]) if "zygote" in plan else (None, 0, [])
     if len(arguments) > 1:
         probe: dict[str, Any] = {}
         with open(arguments[1], encoding="utf-8") as file:  # noqa: PTH123
             exec(compile(file.read(), "probe", "exec"), probe)  # noqa: S102 - our own file
         probe["prepare"](jail)
         jail.enter()
+        if zygote is not None:
+            zygote.probe(jail, probe["report"])
         probe["report"](jail)
     jail.enter()
+    if zygote is not None:
+        jail.step("closed descriptors", jail.close_descriptors)
+        jail.step("seccomp", jail.filter)
+        zygote.serve(jail, base_bytes)
     target = "/monty" if "empty root" not in jail.problems else plan["files"]["/monty"]
     jail.step("closed descriptors", jail.close_descriptors)
     jail.step("seccomp", jail.filter)

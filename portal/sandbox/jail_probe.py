@@ -75,7 +75,7 @@ class Attacks:
         self.calls = jail.plan["system_calls"]
         self.environment = jail.environment
         self.user_outside = jail.user_outside
-        self.process = jail.process
+        self.proc = jail.proc
         self.libc = ctypes.CDLL(None, use_errno=True)
 
     def without_filter(self) -> dict[str, dict[str, Attempt]]:
@@ -112,6 +112,7 @@ class Attacks:
                 "writing to the worker": lambda: os.open(self.worker_path(), os.O_WRONLY),
                 "running a program": lambda: self.run_program("/bin/sh"),
                 "opening a TCP port": self.listen,
+                "signalling the portal": lambda: os.kill(self.plan["portal"], 0),
                 "signalling the parent": lambda: os.kill(self.plan["parent"], 0),
             },
             "parent-death signal": {"not set": self.survives_parent},
@@ -164,10 +165,13 @@ class Attacks:
         return self.raw(name, *arguments) or ctypes.get_errno() not in {errno.EPERM, errno.ENOSYS}
 
     def shares(self, space: str) -> bool:
-        return bool(os.readlink(f"ns/{space}", dir_fd=self.process) == self.plan["host_spaces"][space])
+        return bool(os.readlink(f"self/ns/{space}", dir_fd=self.proc) == self.plan["host_spaces"][space])
 
     def worker_path(self) -> str:
-        return "/monty" if os.path.exists("/monty") else self.plan["files"]["/monty"]  # noqa: PTH110
+        if os.path.exists("/monty"):  # noqa: PTH110
+            return "/monty"
+        # A worker that is Python itself has no file of its own.
+        return str(self.plan["files"].get("/monty", self.plan["bait_file"]))
 
     def datagram(self) -> object:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:

@@ -7,10 +7,10 @@ decides whether the sandbox opens at all (``jail="require"``) or says what is mi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import structlog
 
@@ -28,11 +28,10 @@ from portal.sandbox.contract import (
     SandboxUnavailable,
 )
 from portal.sandbox.jail import Jail, open_jail
+from portal.sandbox.owned import Owned
 from portal.sandbox.pool import Pool
 from portal.sandbox.program import Program
 from portal.sandbox.worker import Worker
-
-_T = TypeVar("_T")
 
 CHECKS_PER_WORKER = 200
 _SPAWNERS = 2
@@ -53,8 +52,7 @@ class MontySandbox:
         self._runners: Pool | None = None
         self._checkers: Pool | None = None
         self._checker: Checker | None = None
-        self._running: set[asyncio.Task[Any]] = set()
-        self._closing = False
+        self._owned = Owned()
 
     async def __aenter__(self) -> Self:
         options = self._options
@@ -99,16 +97,16 @@ class MontySandbox:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         if self._runners is None:
             raise SandboxUnavailable("the sandbox is not open")
-        refused = _refused(code, limits)
-        if refused is not None:
-            return Outcome(failure=refused)
-        return await self._owned(self._run(self._runners, code, modules, dispatch, limits))
+        failure = refused(code, limits)
+        if failure is not None:
+            return Outcome(failure=failure)
+        return await self._owned.run(self._run(self._runners, code, modules, dispatch, limits))
 
     async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:
         """Type-check ``code`` without running it. Raises SandboxUnavailable."""
         if self._checker is None:
             raise SandboxUnavailable("the sandbox is not open")
-        return await self._owned(self._checker.check(code, modules))
+        return await self._owned.run(self._checker.check(code, modules))
 
     def layers(self) -> list[Layer]:
         """Return which layers of the jail are in force, as the start-up self-test saw them."""
@@ -130,30 +128,13 @@ class MontySandbox:
         return await Worker.start(self._jail.command, self._spawners, launcher=self._jail.launcher)
 
     async def _close(self) -> None:
-        self._closing = True
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._owned.end()
         for pool in (self._runners, self._checkers):
             if pool is not None:
                 await pool.close()
         self._runners = self._checkers = self._checker = None
         if self._spawners is not None:
             self._spawners.shutdown()
-
-    async def _owned(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Run ``work`` in a task of ours, so that closing can end it whoever waits for it."""
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if self._closing and (current is None or not current.cancelling()):
-                raise SandboxUnavailable("the sandbox is closing") from None
-            raise
-        finally:
-            self._running.discard(task)
 
 
 def _named(layers: Sequence[Layer]) -> str:
@@ -164,7 +145,8 @@ def _named(layers: Sequence[Layer]) -> str:
     return "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
 
 
-def _refused(code: str, limits: Limits) -> Failure | None:
+def refused(code: str, limits: Limits) -> Failure | None:
+    """Return why ``code`` is no program at all, None when it may be one."""
     try:
         size = len(code.encode())
     except UnicodeEncodeError:

@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from typing import IO, Protocol
 
 from portal.sandbox.contract import SandboxUnavailable
 from portal.sandbox.events import Event, Kind, event
@@ -66,13 +67,23 @@ class _Line(asyncio.StreamReaderProtocol):
             self.when_gone = None
 
 
+class Process(Protocol):
+    """The process of a worker, as far as a worker minds: a Popen, or a grandchild (cpython/forks.py)."""
+
+    @property
+    def stderr(self) -> IO[bytes] | None: ...
+    def poll(self) -> int | None: ...
+    def kill(self) -> None: ...
+    def wait(self) -> int: ...
+
+
 class Worker:
     """One process. ``uses`` counts the programs it has served; ``session`` is free for its holder to remember by."""
 
     __slots__ = ("_line", "_process", "_reader", "_writer", "idle_since_s", "session", "uses")
 
     def __init__(
-        self, process: subprocess.Popen[bytes], line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, process: Process, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self._process = process
         self._line = line
@@ -95,11 +106,7 @@ class Worker:
             process, ours = await loop.run_in_executor(executor, _spawn, command, launcher)
         except OSError as error:
             raise SandboxUnavailable(f"no sandbox worker can be started: {error}") from error
-        ours.setblocking(False)
-        reader = asyncio.StreamReader(limit=_READ_AHEAD_BYTES, loop=loop)
-        line = _Line(reader, loop)
-        transport, _ = await loop.create_connection(lambda: line, sock=ours)
-        worker = cls(process, line, reader, asyncio.StreamWriter(transport, line, reader, loop))
+        worker = await cls.attach(process, ours)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 await worker.warm_up()
@@ -112,6 +119,16 @@ class Worker:
         if process.stderr is not None:
             process.stderr.close()
         return worker
+
+    @classmethod
+    async def attach(cls, process: Process, ours: socket.socket) -> Worker:
+        """Return the worker that ``process`` is, at the other end of ``ours``, which is the worker's from now on."""
+        loop = asyncio.get_running_loop()
+        ours.setblocking(False)
+        reader = asyncio.StreamReader(limit=_READ_AHEAD_BYTES, loop=loop)
+        line = _Line(reader, loop)
+        transport, _ = await loop.create_connection(lambda: line, sock=ours)
+        return cls(process, line, reader, asyncio.StreamWriter(transport, line, reader, loop))
 
     @property
     def alive(self) -> bool:
@@ -152,7 +169,12 @@ class Worker:
         return await self.receive(max_bytes)
 
     def send(self, request: bytes) -> None:
-        """Send a request. Never waits: there is one at a time, and a worker reads it whole before it goes on."""
+        """Send a request. Never waits: there is one at a time, and a worker reads it whole before it goes on.
+
+        Raises ProtocolError when it went on without reading: else what it does not read would fill our memory.
+        """
+        if self._writer.transport.get_write_buffer_size():
+            raise ProtocolError("a worker that answers what it has not read")
         self._writer.write(_HEADER.pack(len(request)) + request)
 
     async def receive(self, max_bytes: int) -> Event:

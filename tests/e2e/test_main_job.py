@@ -8,9 +8,24 @@ from pathlib import Path
 
 from tests.asking import agent, ask
 from tests.running import ROOT, portal
+from tests.sandbox.test_jail import whole_jail
 
 SERVICES = {"cart-api", "checkout-api", "voucher-service"}
 ROW = re.compile(r"^\| ([a-z-]+) \| ([0-9.]+) \| ([0-9.]+|None) \| (.+) \|$", re.MULTILINE)
+
+KINDS = """
+import asyncio, enum, statistics
+import catalog
+
+class Kind(enum.Enum):
+    COMPONENT = "Component"
+    SYSTEM = "System"
+
+async with asyncio.TaskGroup() as group:
+    tasks = [group.create_task(catalog.query_entities(kind=kind.value)) for kind in Kind]
+counts = [len(task.result()["items"]) for task in tasks]
+return [statistics.fmean(counts) > 0, [kind.value for kind in Kind]]
+"""
 
 
 async def test_an_owners_services_with_their_rates_and_alerts_are_one_table(tmp_path: Path) -> None:
@@ -32,3 +47,9 @@ async def test_an_owners_services_with_their_rates_and_alerts_are_one_table(tmp_
         from_shell = running.command("run", str(ROOT / "docs" / "owner_report.py"))
         assert from_shell.returncode == 0, from_shell.stderr
         assert {row[0] for row in ROW.findall(from_shell.stdout)} == SERVICES
+        if whole_jail():
+            program_file = tmp_path / "kinds.py"
+            program_file.write_text(KINDS, encoding="utf-8")
+            on_cpython = running.command("run", str(program_file))
+            assert "[true, ['Component', 'System']]" in on_cpython.stdout.replace('"', "'"), on_cpython
+            assert "(ran on cpython)" in on_cpython.stdout

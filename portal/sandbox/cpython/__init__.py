@@ -1,0 +1,1 @@
+"""Jailed CPython: what Monty's Python lacks, behind the same contract, on processes that serve one program each."""
