@@ -36,10 +36,11 @@ from portal.programs.search import Search
 from portal.sandbox.contract import Limits, Options
 from portal.sandbox.monty import MontySandbox
 from portal.secret import secret_of
-from portal.settings import PortalSettings
+from portal.settings import AuthClient, PortalSettings
 from portal.store.database import migrate, open_database
 from portal.upstream.registry import Upstreams
 from portal.web.home import Home
+from shared_auth.authorization.declared import AuthMethod, DeclaredClient, read_keys
 from shared_auth.service import Auth
 from shared_auth.settings import AuthSettings
 
@@ -146,7 +147,7 @@ async def _pruning(auth: Auth) -> AsyncIterator[None]:
 
 
 async def _auth(settings: PortalSettings, engine: AsyncEngine) -> Auth:
-    auth = Auth(auth_settings(settings), engine)
+    auth = Auth(auth_settings(settings), engine, clients=declared_clients(settings))
     await auth.start()
     return auth
 
@@ -181,6 +182,28 @@ def auth_settings(settings: PortalSettings) -> AuthSettings:
         local_name=section.local_person.name,
         local_email=section.local_person.email,
         local_groups=frozenset(section.local_person.groups),
+    )
+
+
+def declared_clients(settings: PortalSettings) -> list[DeclaredClient]:
+    """Return the clients of the settings. Raises the auth flow's ConfigurationError."""
+    return [_declared(client_id, client) for client_id, client in settings.auth.clients.items()]
+
+
+def _declared(client_id: str, client: AuthClient) -> DeclaredClient:
+    by_default: AuthMethod = (
+        "private_key_jwt" if client.jwks else "client_secret_basic" if client.secret_hash else "none"
+    )
+    return DeclaredClient(
+        client_id=client_id,
+        name=client.name or client_id,
+        auth_method=client.auth_method or by_default,
+        grant_types=frozenset(client.grant_types),
+        redirect_uris=tuple(client.redirect_uris),
+        secret_hash=client.secret_hash,
+        keys=read_keys(client_id, client.jwks),
+        groups=frozenset(client.groups),
+        scopes=frozenset(client.scopes),
     )
 
 

@@ -22,6 +22,7 @@ from portal.sandbox.contract import SandboxUnavailable
 from portal.serve import serve as serve_portal
 from portal.settings import ConfigurationError, load
 from portal.store.database import DatabaseRefused
+from shared_auth import opaque
 from shared_auth.settings import ConfigurationError as AuthConfigurationError
 
 T = TypeVar("T")
@@ -135,6 +136,13 @@ def sign_in(config: ConfigOption = None) -> None:
             return await auth.sign_in_link()
 
     print(_run(go()))
+
+
+@app.command("client-secret")
+def client_secret() -> None:
+    """Make a secret for a client in [auth.clients.<id>]: the secret is the client's, its hash belongs in settings."""
+    secret = opaque.new("secret")
+    print(f'secret: {secret}\nsecret_hash = "{opaque.digest(secret)}"')
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

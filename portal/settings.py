@@ -42,6 +42,27 @@ class Person(_Section):
     groups: list[str] = Field(default_factory=list, description="Groups that policy sees, such as `portal-writers`.")
 
 
+class AuthClient(_Section):
+    """A client that the operator knows, for what a stranger may not do."""
+
+    name: str = Field(default="", max_length=200, description="What people see; default: the id.")
+    grant_types: list[str] = Field(
+        default_factory=list,
+        description="`client_credentials`: it acts for itself; `authorization_code`: people sign in through it, with "
+        "`refresh_token` to stay.",
+    )
+    auth_method: Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] | None = Field(
+        default=None, description="How it proves itself. Default: what secret_hash or jwks allow, `none` without."
+    )
+    secret_hash: str | None = Field(
+        default=None, description="SHA-256 of its secret, hexadecimal; `portal client-secret` makes both."
+    )
+    jwks: list[dict[str, Any]] = Field(default_factory=list, description="Its public keys, each with a `kid`.")
+    redirect_uris: list[str] = Field(default_factory=list, description="Where a sign-in may answer, exactly.")
+    groups: list[str] = Field(default_factory=list, description="Groups that policy sees when it acts for itself.")
+    scopes: list[str] = Field(default_factory=lambda: ["mcp"], description="Scopes it may ask for.")
+
+
 class AuthSection(_Section):
     """How people and agents sign in."""
 
@@ -55,6 +76,9 @@ class AuthSection(_Section):
     access_token_s: int = Field(default=600, ge=60, le=3_600, description="Life of an access token.")
     refresh_token_s: int = Field(
         default=30 * 86_400, ge=3_600, le=365 * 86_400, description="Life of a refresh token; each use makes a new one."
+    )
+    clients: dict[str, AuthClient] = Field(
+        default_factory=dict, description="`[auth.clients.<id>]`: clients that the operator declares, see below."
     )
     cli_token_s: int = Field(default=12 * 3_600, ge=60, le=24 * 3_600, description="Life of `portal token`.")
 

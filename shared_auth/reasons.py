@@ -35,6 +35,8 @@ class Reason(StrEnum):
     CLIENT_SECRET_WRONG = auto()
     CLIENT_METHOD_WRONG = auto()
     CLIENT_METHODS_MIXED = auto()
+    ASSERTION_INVALID = auto()
+    ASSERTION_REPLAYED = auto()
     REDIRECT_URI_MISSING = auto()
     REDIRECT_URI_UNREGISTERED = auto()
     # Registration (RFC 7591)
@@ -72,6 +74,7 @@ class Reason(StrEnum):
     NOT_SIGNED_IN = auto()
     CONSENT_UNKNOWN = auto()
     LINK_UNKNOWN = auto()
+    SUBJECT_RESERVED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,12 @@ class Wire:
     description: str
 
 
-ALARMS = frozenset({Reason.CODE_REUSED, Reason.REFRESH_REUSED, Reason.CODE_MISMATCH, Reason.VERIFIER_WRONG})
+ALARMS = frozenset(
+    {
+        *(Reason.CODE_REUSED, Reason.REFRESH_REUSED, Reason.CODE_MISMATCH, Reason.VERIFIER_WRONG),
+        Reason.ASSERTION_REPLAYED,
+    }
+)
 """Reasons that mean that somebody holds what is not theirs: logged as warnings."""
 
 
@@ -118,6 +126,15 @@ _TABLE = {
     Reason.CLIENT_SECRET_WRONG: (401, "invalid_client", "Client authentication failed."),
     Reason.CLIENT_METHOD_WRONG: (401, "invalid_client", "Use the authentication method that the client registered."),
     Reason.CLIENT_METHODS_MIXED: (400, "invalid_request", "Authenticate the client in one way only."),
+    Reason.ASSERTION_INVALID: (
+        401,
+        "invalid_client",
+        (
+            "The client assertion is not valid: ES256 or RS256 with a kid of this client; iss and sub its id, aud our "
+            "issuer and nothing else, exp at most 5 minutes ahead, a jti."
+        ),
+    ),
+    Reason.ASSERTION_REPLAYED: (401, "invalid_client", "The client assertion was used before: sign a new one."),
     Reason.REDIRECT_URI_MISSING: (400, "invalid_request", "Send redirect_uri."),
     Reason.REDIRECT_URI_UNREGISTERED: (400, "invalid_request", "redirect_uri is not registered for this client."),
     Reason.REDIRECT_URI_REFUSED: (
@@ -148,7 +165,7 @@ _TABLE = {
     Reason.RESOURCE_FOREIGN: (400, "invalid_target", "resource must be the endpoint of this portal, and only that."),
     Reason.PERSON_DENIED: (403, "access_denied", "The person said no."),
     Reason.GRANT_TYPE_MISSING: (400, "invalid_request", "Send grant_type."),
-    Reason.GRANT_TYPE_UNSUPPORTED: (400, "unsupported_grant_type", "Use authorization_code or refresh_token."),
+    Reason.GRANT_TYPE_UNSUPPORTED: (400, "unsupported_grant_type", "See grant_types_supported."),
     Reason.GRANT_TYPE_UNREGISTERED: (400, "unauthorized_client", "The client did not register this grant type."),
     Reason.CODE_MISSING: (400, "invalid_request", "Send code."),
     Reason.CODE_UNKNOWN: (400, "invalid_grant", "The code is unknown or has expired: start again."),
@@ -166,6 +183,7 @@ _TABLE = {
     Reason.NOT_SIGNED_IN: (403, "access_denied", "You are not signed in in this browser, or no longer."),
     Reason.CONSENT_UNKNOWN: (400, "invalid_request", "This question was answered before or has expired."),
     Reason.LINK_UNKNOWN: (400, "invalid_request", "This sign-in link was used before or has expired."),
+    Reason.SUBJECT_RESERVED: (403, "access_denied", "Your account's name is one that is kept for clients."),
 }
 
 WIRE: Mapping[Reason, Wire] = MappingProxyType({reason: Wire(*row) for reason, row in _TABLE.items()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
@@ -12,11 +12,14 @@ from starlette.types import ASGIApp
 
 from shared_auth import metadata, opaque
 from shared_auth.authorization.answers import CROSS_ORIGIN, oauth
+from shared_auth.authorization.assertions import Assertions, Replays
 from shared_auth.authorization.authorize import Authorize
 from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.codes import Codes
 from shared_auth.authorization.consent import Consent, Questions
+from shared_auth.authorization.declared import Declared, DeclaredClient
 from shared_auth.authorization.grants import Grant, Grants
+from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.local import Links, LocalSignIn
 from shared_auth.authorization.pages import for_people
 from shared_auth.authorization.refresh import RefreshTokens
@@ -43,7 +46,14 @@ class Auth:
     ``clock`` gives epoch seconds. Every replica on the same database with the same secret is the same portal.
     """
 
-    def __init__(self, settings: AuthSettings, engine: AsyncEngine, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: AuthSettings,
+        engine: AsyncEngine,
+        *,
+        clients: Sequence[DeclaredClient] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         seal = Seal(settings.secret)
         self._settings = settings
         self._clock = clock
@@ -53,7 +63,10 @@ class Auth:
         self._sessions = Sessions(engine, clock=clock)
         self._cookies = Cookies(settings)
         self._links = Links(engine, clock=clock)
-        self._clients = Clients(engine, clock=clock)
+        self._declared = Declared(clients)
+        self._replays = Replays(engine, clock=clock)
+        assertions = Assertions(self._replays, issuer=settings.issuer, clock=clock)
+        self._clients = Clients(engine, clock=clock, declared=self._declared, assertions=assertions)
         self._grants = Grants(engine, clock=clock)
         self._codes = Codes(engine, self._grants, clock=clock)
         self._refresh_tokens = RefreshTokens(engine, self._grants, seal, life_s=settings.refresh_token_s, clock=clock)
@@ -71,10 +84,15 @@ class Auth:
         settings, clients, tokens = self._settings, self._clients, self._tokens
         consent = Consent(settings, self._questions, clients, self._codes, self._sessions, self._cookies)
         authorize = Authorize(settings, clients, self._sessions, self._cookies, self._people, self._grants, consent)
-        token = TokenEndpoint(settings, clients, self._codes, self._refresh_tokens, self._people, tokens)
+        headless = ClientCredentials(settings, self._grants, tokens)
+        token = TokenEndpoint(
+            *(settings, clients, self._codes, self._refresh_tokens, self._people, tokens),
+            declared=self._declared,
+            headless=headless,
+        )
         revoke = Revoke(clients, self._grants, self._refresh_tokens, tokens, resource=settings.resource)
         register = Register(clients, clock=self._clock)
-        found = metadata.routes(settings, self._keys)
+        found = metadata.routes(settings, self._declared, self._keys)
         for path, handler in (("token", token), ("register", register), ("revoke", revoke)):
             endpoint = oauth(handler.endpoint)
             found.append(Route(f"/{path}", endpoint, methods=["POST", "OPTIONS"], middleware=CROSS_ORIGIN))
@@ -139,7 +157,7 @@ class Auth:
         """Delete what has expired and return how many rows; take over new signing keys. Run it hourly."""
         rooms = (
             *(self._keys, self._links, self._sessions, self._questions),
-            *(self._codes, self._refresh_tokens, self._grants, self._clients),
+            *(self._codes, self._refresh_tokens, self._grants, self._clients, self._replays),
         )
         return sum([await room.prune() for room in rooms])
 

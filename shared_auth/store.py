@@ -130,6 +130,13 @@ refresh_tokens = Table(
     Column("successor", LargeBinary),
 )
 
+replays = Table(
+    "auth_replays",
+    metadata,
+    Column("use_hash", Text, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
 
 async def changed(connection: AsyncConnection, statement: Executable) -> int:
     """Run a DELETE or UPDATE and return how many rows it changed."""

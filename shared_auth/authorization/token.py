@@ -9,7 +9,9 @@ from shared_auth.authorization import codes
 from shared_auth.authorization.answers import answer
 from shared_auth.authorization.clients import Client, Clients
 from shared_auth.authorization.codes import Codes
+from shared_auth.authorization.declared import AUTHORIZATION_CODE, Declared
 from shared_auth.authorization.grants import Grant
+from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.parameters import Parameters, read_form
 from shared_auth.authorization.refresh import RefreshTokens
 from shared_auth.authorization.requests import granted_scope, require_resource
@@ -31,6 +33,8 @@ class TokenEndpoint:
         refresh_tokens: RefreshTokens,
         people: People,
         tokens: Tokens,
+        declared: Declared,
+        headless: ClientCredentials,
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -38,6 +42,8 @@ class TokenEndpoint:
         self._refresh_tokens = refresh_tokens
         self._people = people
         self._tokens = tokens
+        self._served = declared.grant_types
+        self._headless = headless
 
     async def endpoint(self, request: Request) -> Response:
         """Authenticate the client, judge the request, then spend what it brought. Raises Denied."""
@@ -45,19 +51,23 @@ class TokenEndpoint:
         client = await self._clients.authenticate(request, form)
         require_resource(form.get("resource"), self._settings.resource)
         match form.get("grant_type"):
+            case str(other) if other not in self._served:
+                raise Denied(Reason.GRANT_TYPE_UNSUPPORTED)
+            case "client_credentials":
+                return await self._headless.answer(client, form)
             case "authorization_code":
                 grant = await self._by_code(client, form)
                 refresh_token = await self._refresh_tokens.issue(grant) if client.may_refresh else None
             case "refresh_token":
                 grant, refresh_token = await self._by_refresh_token(client, form)
-            case None:
-                raise Denied(Reason.GRANT_TYPE_MISSING)
             case _:
-                raise Denied(Reason.GRANT_TYPE_UNSUPPORTED)
+                raise Denied(Reason.GRANT_TYPE_MISSING)
         await self._clients.used(client.client_id)
         return await self._issue(grant, refresh_token)
 
     async def _by_code(self, client: Client, form: Parameters) -> Grant:
+        if not client.may(AUTHORIZATION_CODE):
+            raise Denied(Reason.GRANT_TYPE_UNREGISTERED)
         if "code" not in form:
             raise Denied(Reason.CODE_MISSING)
         verifier = form.get("code_verifier", "")
