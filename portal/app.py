@@ -32,6 +32,7 @@ from portal.endpoint.server import build
 from portal.gate import Gate
 from portal.policy.engine import Policy
 from portal.programs.programs import Programs
+from portal.programs.revocations import Revocations
 from portal.programs.search import Search
 from portal.sandbox.contract import Limits, Options
 from portal.sandbox.monty import MontySandbox
@@ -90,6 +91,7 @@ async def open_portal(
             LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s).running() as catalogue,
             Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
             MontySandbox(sandbox_options(settings)) as sandbox,
+            Revocations(auth.ended_grants).running() as revocations,
         ):
             gate = Gate(policy, upstreams, settings.budget)
             search = Search(catalogue, gate)
@@ -98,6 +100,7 @@ async def open_portal(
                 catalogue,
                 gate,
                 audit,
+                revocations,
                 limits=limits(settings),
                 reply_chars=settings.limits.reply_chars,
                 per_principal=settings.limits.programs_per_principal,

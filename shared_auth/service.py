@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
@@ -152,6 +152,10 @@ class Auth:
         is ended is signed out of the browser, too.
         """
         return await self._grants.revoke(subject=subject, client_id=client_id)
+
+    async def ended_grants(self, grant_ids: Collection[str]) -> set[str]:
+        """Return which of the grants have ended, as the database says now. Raises SQLAlchemyError."""
+        return await self._grants.ended(grant_ids)
 
     async def prune(self) -> int:
         """Delete what has expired and return how many rows; take over new signing keys. Run it hourly."""
