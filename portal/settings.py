@@ -49,7 +49,7 @@ class AuthClient(_Section):
     grant_types: list[str] = Field(
         default_factory=list,
         description="`client_credentials`: it acts for itself; `authorization_code`: people sign in through it, with "
-        "`refresh_token` to stay.",
+        "`refresh_token` to stay; `urn:ietf:params:oauth:grant-type:device_code`: for machines without a browser.",
     )
     auth_method: Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] | None = Field(
         default=None, description="How it proves itself. Default: what secret_hash or jwks allow, `none` without."

@@ -67,6 +67,13 @@ class Reason(StrEnum):
     REFRESH_UNKNOWN = auto()
     REFRESH_REUSED = auto()
     PERSON_UNKNOWN = auto()
+    DEVICE_MISSING = auto()
+    DEVICE_UNKNOWN = auto()
+    DEVICE_PENDING = auto()
+    DEVICE_TOO_FAST = auto()
+    DEVICE_EXPIRED = auto()
+    DEVICE_DENIED = auto()
+    DEVICE_REUSED = auto()
     REVOKE_TOKEN_MISSING = auto()
     REVOKE_FOREIGN = auto()
     # The browser
@@ -75,6 +82,8 @@ class Reason(StrEnum):
     CONSENT_UNKNOWN = auto()
     LINK_UNKNOWN = auto()
     SUBJECT_RESERVED = auto()
+    USER_CODE_UNKNOWN = auto()
+    USER_CODE_TOO_FAST = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,7 @@ class Wire:
 ALARMS = frozenset(
     {
         *(Reason.CODE_REUSED, Reason.REFRESH_REUSED, Reason.CODE_MISMATCH, Reason.VERIFIER_WRONG),
-        Reason.ASSERTION_REPLAYED,
+        *(Reason.ASSERTION_REPLAYED, Reason.DEVICE_REUSED),
     }
 )
 """Reasons that mean that somebody holds what is not theirs: logged as warnings."""
@@ -177,6 +186,13 @@ _TABLE = {
     Reason.REFRESH_UNKNOWN: (400, "invalid_grant", "The refresh token is unknown, expired or revoked: sign in again."),
     Reason.REFRESH_REUSED: (400, "invalid_grant", "The refresh token was used before; the grant has been revoked."),
     Reason.PERSON_UNKNOWN: (400, "invalid_grant", "The person behind the grant is no longer known: sign in again."),
+    Reason.DEVICE_MISSING: (400, "invalid_request", "Send device_code."),
+    Reason.DEVICE_UNKNOWN: (400, "invalid_grant", "The device code is unknown or was issued to another client."),
+    Reason.DEVICE_PENDING: (400, "authorization_pending", "The person has not decided yet: ask again after interval."),
+    Reason.DEVICE_TOO_FAST: (400, "slow_down", "Asked too soon: wait 5 seconds longer between questions from now on."),
+    Reason.DEVICE_EXPIRED: (400, "expired_token", "The device code has expired or was revoked: start again."),
+    Reason.DEVICE_DENIED: (400, "access_denied", "The person said no."),
+    Reason.DEVICE_REUSED: (400, "invalid_grant", "The device code was used before; what it gave has been revoked."),
     Reason.REVOKE_TOKEN_MISSING: (400, "invalid_request", "Send token."),
     Reason.REVOKE_FOREIGN: (400, "invalid_grant", "The token was issued to another client."),
     Reason.ORIGIN_FOREIGN: (403, "access_denied", "This form was sent from another site, so it was not accepted."),
@@ -184,6 +200,12 @@ _TABLE = {
     Reason.CONSENT_UNKNOWN: (400, "invalid_request", "This question was answered before or has expired."),
     Reason.LINK_UNKNOWN: (400, "invalid_request", "This sign-in link was used before or has expired."),
     Reason.SUBJECT_RESERVED: (403, "access_denied", "Your account's name is one that is kept for clients."),
+    Reason.USER_CODE_UNKNOWN: (
+        400,
+        "invalid_request",
+        "No machine waits with this code, or no longer. Open /device again and type in what the machine shows now.",
+    ),
+    Reason.USER_CODE_TOO_FAST: (429, "temporarily_unavailable", "Too many codes were tried: wait some minutes."),
 }
 
 WIRE: Mapping[Reason, Wire] = MappingProxyType({reason: Wire(*row) for reason, row in _TABLE.items()})

@@ -17,7 +17,9 @@ from shared_auth.authorization.authorize import Authorize
 from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.codes import Codes
 from shared_auth.authorization.consent import Consent, Questions
-from shared_auth.authorization.declared import Declared, DeclaredClient
+from shared_auth.authorization.declared import DEVICE_CODE, Declared, DeclaredClient
+from shared_auth.authorization.device import DeviceAuthorization, DevicePage
+from shared_auth.authorization.devices import Devices
 from shared_auth.authorization.grants import Grant, Grants
 from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.local import Links, LocalSignIn
@@ -70,6 +72,7 @@ class Auth:
         self._grants = Grants(engine, clock=clock)
         self._codes = Codes(engine, self._grants, clock=clock)
         self._refresh_tokens = RefreshTokens(engine, self._grants, seal, life_s=settings.refresh_token_s, clock=clock)
+        self._devices = Devices(engine, self._grants, secret=settings.secret, clock=clock)
         self._questions = Questions(engine, clock=clock)
         self._person = Person(settings.local_subject, settings.local_name, settings.local_email, settings.local_groups)
 
@@ -89,6 +92,7 @@ class Auth:
             *(settings, clients, self._codes, self._refresh_tokens, self._people, tokens),
             declared=self._declared,
             headless=headless,
+            devices=self._devices,
         )
         revoke = Revoke(clients, self._grants, self._refresh_tokens, tokens, resource=settings.resource)
         register = Register(clients, clock=self._clock)
@@ -103,7 +107,21 @@ class Auth:
         if settings.local_sign_in:
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
             found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
-        return found
+        return [*found, *self._device_routes()]
+
+    def _device_routes(self) -> list[Route]:
+        if DEVICE_CODE not in self._declared.grant_types:
+            return []
+        start = DeviceAuthorization(self._settings, self._clients, self._devices, self._clock)
+        visit = DevicePage(
+            *(self._settings, self._devices, self._declared, self._sessions, self._cookies, self._people, self._clock)
+        )
+        path, methods = "/device_authorization", ["POST", "OPTIONS"]
+        return [
+            Route(path, oauth(start.endpoint), methods=methods, middleware=CROSS_ORIGIN),
+            Route("/device", for_people(visit.show), methods=["GET"]),
+            Route("/device", for_people(visit.endpoint), methods=["POST"]),
+        ]
 
     def door(self, app: ASGIApp) -> ASGIApp:
         """Return ``app`` behind the door: it sees only requests of a principal, found with ``principal_of(scope)``."""
@@ -161,7 +179,7 @@ class Auth:
         """Delete what has expired and return how many rows; take over new signing keys. Run it hourly."""
         rooms = (
             *(self._keys, self._links, self._sessions, self._questions),
-            *(self._codes, self._refresh_tokens, self._grants, self._clients, self._replays),
+            *(self._codes, self._refresh_tokens, self._grants, self._clients, self._replays, self._devices),
         )
         return sum([await room.prune() for room in rooms])
 

@@ -23,7 +23,8 @@ PRIVATE_KEY: AuthMethod = "private_key_jwt"
 AUTHORIZATION_CODE = "authorization_code"
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name of a grant type
 CLIENT_CREDENTIALS = "client_credentials"
-GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS)
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE)
 
 RESERVED = frozenset({"portal-web", "portal-cli"})
 MAX_KEYS = 10
@@ -66,7 +67,8 @@ class DeclaredClient:
         unknown = self.grant_types - set(GRANT_TYPES)
         yield bool(unknown), f"grant_types: known are {', '.join(GRANT_TYPES)}"
         yield not self.grant_types and not self.may_introspect, "grant_types: name at least one"
-        yield self.grant_types == {REFRESH_TOKEN}, "grant_types: refresh_token needs another one beside it"
+        alone = REFRESH_TOKEN in self.grant_types and not self.grant_types & {AUTHORIZATION_CODE, DEVICE_CODE}
+        yield alone, "grant_types: refresh_token needs authorization_code or the device code beside it"
         yield code != bool(self.redirect_uris), "redirect_uris: needed for authorization_code, and for nothing else"
         refused = not all(map(redirects.registrable, self.redirect_uris))
         yield refused, "redirect_uris: each must be https, or http on localhost, 127.0.0.1 or [::1]"

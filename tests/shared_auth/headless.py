@@ -40,6 +40,20 @@ EDITOR = DeclaredClient(
     redirect_uris=(CALLBACK,),
 )
 
+TERMINAL = DeclaredClient(
+    client_id="terminal",
+    name="Terminal agent",
+    auth_method="none",
+    grant_types=frozenset({"urn:ietf:params:oauth:grant-type:device_code", "refresh_token"}),
+)
+KIOSK = DeclaredClient(
+    client_id="kiosk",
+    name="Kiosk",
+    auth_method="client_secret_post",
+    grant_types=frozenset({"urn:ietf:params:oauth:grant-type:device_code"}),
+    secret_hash=opaque.digest(SECRET),
+)
+
 
 def claims(clock: Clock, **changes: Any) -> dict[str, Any]:
     now = int(clock())
