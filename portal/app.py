@@ -207,6 +207,7 @@ def _declared(client_id: str, client: AuthClient) -> DeclaredClient:
         keys=read_keys(client_id, client.jwks),
         groups=frozenset(client.groups),
         scopes=frozenset(client.scopes),
+        may_introspect=client.introspect,
     )
 
 

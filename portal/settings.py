@@ -60,6 +60,7 @@ class AuthClient(_Section):
     jwks: list[dict[str, Any]] = Field(default_factory=list, description="Its public keys, each with a `kid`.")
     redirect_uris: list[str] = Field(default_factory=list, description="Where a sign-in may answer, exactly.")
     groups: list[str] = Field(default_factory=list, description="Groups that policy sees when it acts for itself.")
+    introspect: bool = Field(default=False, description="It may ask what any token is worth (RFC 7662).")
     scopes: list[str] = Field(default_factory=lambda: ["mcp"], description="Scopes it may ask for.")
 
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from shared_auth.authorization.answers import CROSS_ORIGIN
 from shared_auth.authorization.clients import AUTH_METHODS
-from shared_auth.authorization.declared import DEVICE_CODE, PRIVATE_KEY, Declared
+from shared_auth.authorization.declared import DEVICE_CODE, PRIVATE_KEY, PUBLIC, Declared
 from shared_auth.jose import ALGORITHMS
 from shared_auth.keys import Keys
 from shared_auth.settings import SCOPE, AuthSettings
@@ -54,6 +54,9 @@ def authorization_server(settings: AuthSettings, declared: Declared) -> dict[str
     }
     if DEVICE_CODE in declared.grant_types:
         found["device_authorization_endpoint"] = f"{issuer}/device_authorization"
+    if declared.introspects:
+        found["introspection_endpoint"] = f"{issuer}/introspect"
+        found["introspection_endpoint_auth_methods_supported"] = [name for name in AUTH_METHODS if name != PUBLIC]
     if declared.by_private_key:
         for endpoint in [name.removesuffix("_auth_methods_supported") for name in found if "_auth_methods_" in name]:
             found[f"{endpoint}_auth_methods_supported"].append(PRIVATE_KEY)

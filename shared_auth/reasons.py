@@ -76,6 +76,8 @@ class Reason(StrEnum):
     DEVICE_REUSED = auto()
     REVOKE_TOKEN_MISSING = auto()
     REVOKE_FOREIGN = auto()
+    INTROSPECTION_FORBIDDEN = auto()
+    INTROSPECTION_TOKEN_MISSING = auto()
     # The browser
     ORIGIN_FOREIGN = auto()
     NOT_SIGNED_IN = auto()
@@ -195,6 +197,8 @@ _TABLE = {
     Reason.DEVICE_REUSED: (400, "invalid_grant", "The device code was used before; what it gave has been revoked."),
     Reason.REVOKE_TOKEN_MISSING: (400, "invalid_request", "Send token."),
     Reason.REVOKE_FOREIGN: (400, "invalid_grant", "The token was issued to another client."),
+    Reason.INTROSPECTION_FORBIDDEN: (403, "access_denied", "This client may not introspect tokens."),
+    Reason.INTROSPECTION_TOKEN_MISSING: (400, "invalid_request", "Send token."),
     Reason.ORIGIN_FOREIGN: (403, "access_denied", "This form was sent from another site, so it was not accepted."),
     Reason.NOT_SIGNED_IN: (403, "access_denied", "You are not signed in in this browser, or no longer."),
     Reason.CONSENT_UNKNOWN: (400, "invalid_request", "This question was answered before or has expired."),

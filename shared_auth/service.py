@@ -22,6 +22,7 @@ from shared_auth.authorization.device import DeviceAuthorization, DevicePage
 from shared_auth.authorization.devices import Devices
 from shared_auth.authorization.grants import Grant, Grants
 from shared_auth.authorization.headless import ClientCredentials
+from shared_auth.authorization.introspect import Introspect
 from shared_auth.authorization.local import Links, LocalSignIn
 from shared_auth.authorization.pages import for_people
 from shared_auth.authorization.refresh import RefreshTokens
@@ -100,6 +101,9 @@ class Auth:
         for path, handler in (("token", token), ("register", register), ("revoke", revoke)):
             endpoint = oauth(handler.endpoint)
             found.append(Route(f"/{path}", endpoint, methods=["POST", "OPTIONS"], middleware=CROSS_ORIGIN))
+        if self._declared.introspects:
+            introspect = Introspect(settings, clients, self._grants, self._refresh_tokens, tokens)
+            found.append(Route("/introspect", oauth(introspect.endpoint), methods=["POST"]))
         found.append(Route("/authorize", for_people(authorize.endpoint), methods=["GET"]))
         found.append(Route("/consent", for_people(consent.endpoint), methods=["POST"]))
         local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)

@@ -102,6 +102,11 @@ class Declared:
         return tuple(name for name in GRANT_TYPES if name in used | {AUTHORIZATION_CODE, REFRESH_TOKEN})
 
     @property
+    def introspects(self) -> bool:
+        """Whether a client may introspect tokens."""
+        return any(client.may_introspect for client in self._clients.values())
+
+    @property
     def by_private_key(self) -> bool:
         """Whether a client authenticates with private_key_jwt."""
         return any(client.auth_method == PRIVATE_KEY for client in self._clients.values())

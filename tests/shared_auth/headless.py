@@ -54,6 +54,15 @@ KIOSK = DeclaredClient(
     secret_hash=opaque.digest(SECRET),
 )
 
+MONITOR = DeclaredClient(
+    client_id="monitor",
+    name="Token monitor",
+    auth_method="client_secret_post",
+    grant_types=frozenset(),
+    secret_hash=opaque.digest(SECRET),
+    may_introspect=True,
+)
+
 
 def claims(clock: Clock, **changes: Any) -> dict[str, Any]:
     now = int(clock())
