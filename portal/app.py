@@ -87,7 +87,7 @@ async def open_portal(
         policy = Policy.load(settings.policy.files, write_groups=frozenset(settings.policy.write_groups))
         async with (
             vendors(settings.upstreams, demo_dir or settings.data_dir / "demo") as configured,
-            Upstreams(configured).running() as upstreams,
+            Upstreams(configured, auth.server_token).running() as upstreams,
             LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s).running() as catalogue,
             Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
             MontySandbox(sandbox_options(settings)) as sandbox,

@@ -159,6 +159,10 @@ class Upstream(_Section):
     )
     url: str | None = Field(default=None, pattern=r"^https?://", description="MCP endpoint of a remote server.")
     token: SecretStr | None = Field(default=None, description="Static bearer for `url`; never an agent's token.")
+    auth: Literal["token", "exchange"] = Field(
+        default="token",
+        description="`exchange`: each call carries a token of a minute for whoever asks, with `url` as its audience.",
+    )
     summary: str = Field(default="", max_length=300, description="What it is for, as `search` shows it.")
     settings: dict[str, Any] = Field(default_factory=dict, description="The server's own; its README lists them.")
     demo: Demo | None = Field(default=None, description="Start the server's demo vendor and use it.")
@@ -167,6 +171,12 @@ class Upstream(_Section):
     def _one_way(self) -> Upstream:
         if (self.module is None) == (self.url is None):
             raise ValueError("give either module or url")
+        if self.auth == "exchange":
+            if self.url is None or self.token is not None:
+                raise ValueError("auth: exchange goes with url and without token")
+            parts = urlsplit(self.url)
+            if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+                raise ValueError("url: must be https with auth = exchange, unless it is a loopback address")
         return self
 
 

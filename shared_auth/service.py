@@ -30,6 +30,7 @@ from shared_auth.authorization.register import Register
 from shared_auth.authorization.revoke import Revoke
 from shared_auth.authorization.sessions import Cookies, Sessions
 from shared_auth.authorization.token import TokenEndpoint
+from shared_auth.exchange import Exchange
 from shared_auth.keys import Keys
 from shared_auth.people import People, Person
 from shared_auth.principal import Principal
@@ -62,6 +63,7 @@ class Auth:
         self._clock = clock
         self._keys = Keys(engine, seal, clock=clock)
         self._tokens = Tokens(self._keys, issuer=settings.issuer, clock=clock)
+        self._exchange = Exchange(self._keys, issuer=settings.issuer, clock=clock)
         self._people = People(engine)
         self._sessions = Sessions(engine, clock=clock)
         self._cookies = Cookies(settings)
@@ -130,6 +132,10 @@ class Auth:
     def door(self, app: ASGIApp) -> ASGIApp:
         """Return ``app`` behind the door: it sees only requests of a principal, found with ``principal_of(scope)``."""
         return Door(app, self._settings, self._tokens, self._grants)
+
+    def server_token(self, principal: Principal | None, audience: str) -> str:
+        """Return a token of a minute with which the portal acts for ``principal``, or itself, at one server."""
+        return self._exchange.mint(principal, audience=audience).token
 
     async def sign_in_link(self) -> str:
         """Return a fresh one-time link that signs a browser in as the local person. Whoever has it can use it.

@@ -1,7 +1,8 @@
 """One MCP connection to one upstream, kept open by its own task and opened again after it breaks.
 
 In process (``module``) the SDK's in-memory transport carries it and the verified principal is handed over, one process
-being one trust domain (docs/decisions/0008). Over HTTP (``url``) the agent's own token is never sent.
+being one trust domain (docs/decisions/0008). Over HTTP (``url``) the agent's own token is never sent: a static one is,
+or with ``auth = "exchange"`` a server token of whoever asks.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mcp.server import Server
 from mcp.shared.exceptions import MCPError
 
 from portal.settings import ConfigurationError, Upstream
+from portal.upstream.exchanged import Exchanged, ServerTokens, asking
 from portal.upstream.failures import UpstreamFailure
 from portal.upstream.results import json_of
 from shared_auth.principal import Principal
@@ -61,16 +63,29 @@ def load_server(name: str, upstream: Upstream) -> Server[Any]:
 class Connection:
     """The only dialler of one upstream."""
 
-    def __init__(self, name: str, upstream: Upstream, *, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        upstream: Upstream,
+        *,
+        on_change: Callable[[str], None],
+        server_tokens: ServerTokens | None = None,
+    ) -> None:
         self.name = name
         self.state: ConnectionState = "connecting"
         self.detail = ""
         self._upstream = upstream
         self._on_change = on_change
+        self._exchanged = _exchanged(name, upstream, server_tokens)
         self._server = load_server(name, upstream) if upstream.module is not None else None
         self._client: Client | None = None
         self._ready = asyncio.Event()
         self._broken = asyncio.Event()
+
+    @property
+    def needs_portal(self) -> bool:
+        """Whether the server answers only once this portal does: it asks for the portal's keys first."""
+        return self._exchanged is not None
 
     async def run(self) -> None:
         """Hold the connection open until cancelled. Never raises for what the upstream does."""
@@ -122,7 +137,7 @@ class Connection:
         request = t.CallToolRequest(
             params=t.CallToolRequestParams(name=tool, arguments=arguments, _meta=cast("t.RequestParamsMeta", meta))
         )
-        with self._mapped(), anyio.fail_after(timeout_s):
+        with self._mapped(), asking(principal), anyio.fail_after(timeout_s):
             # send_request and not call_tool: that one judges every answer against the output schema first, which
             # costs more than the call itself; what leaves the portal is bounded where it enters the program.
             answer = await client.session.send_request(request, t.CallToolResult)
@@ -160,7 +175,8 @@ class Connection:
         token = self._upstream.token
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
         timeout = httpx2.Timeout(60.0, connect=CONNECT_TIMEOUT_S)
-        async with httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as http:
+        auth = self._exchanged
+        async with httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False, auth=auth) as http:
             transport = streamable_http_client(str(self._upstream.url), http_client=http)
             async with Client(transport, cache=None, message_handler=self._heard) as client:
                 yield client
@@ -168,6 +184,14 @@ class Connection:
     async def _heard(self, message: Any) -> None:
         if isinstance(message, t.ToolListChangedNotification):
             self._on_change(self.name)
+
+
+def _exchanged(name: str, upstream: Upstream, server_tokens: ServerTokens | None) -> Exchanged | None:
+    if upstream.auth != "exchange":
+        return None
+    if server_tokens is None:
+        raise ConfigurationError(f"upstreams.{name}.auth: there is nobody here to exchange tokens with")
+    return Exchanged(server_tokens, str(upstream.url))
 
 
 def _leaf(error: BaseException) -> BaseException:

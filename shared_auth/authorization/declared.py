@@ -26,7 +26,7 @@ CLIENT_CREDENTIALS = "client_credentials"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE)
 
-RESERVED = frozenset({"portal-web", "portal-cli"})
+RESERVED = frozenset({"portal", "portal-web", "portal-cli"})
 MAX_KEYS = 10
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
