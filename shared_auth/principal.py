@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 CLIENT_SUBJECT = "client:"
 """How the subject of a client that acts for itself begins. No person's does (RFC 9068 section 5)."""
@@ -27,11 +27,6 @@ class Principal:
     name: str = ""
     email: str = ""
     client_name: str = field(default="", compare=False)
-
-    @property
-    def kind(self) -> Literal["person", "client"]:
-        """Whether a person stands behind the request, or a client that acts for itself."""
-        return "client" if self.subject.startswith(CLIENT_SUBJECT) else "person"
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object from which from_json makes an equal principal."""

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     REFRESH_UNKNOWN = auto()
     REFRESH_REUSED = auto()
     PERSON_UNKNOWN = auto()
+    DEVICES_FULL = auto()
     DEVICE_MISSING = auto()
     DEVICE_UNKNOWN = auto()
     DEVICE_PENDING = auto()
@@ -188,6 +189,7 @@ _TABLE = {
     Reason.REFRESH_UNKNOWN: (400, "invalid_grant", "The refresh token is unknown, expired or revoked: sign in again."),
     Reason.REFRESH_REUSED: (400, "invalid_grant", "The refresh token was used before; the grant has been revoked."),
     Reason.PERSON_UNKNOWN: (400, "invalid_grant", "The person behind the grant is no longer known: sign in again."),
+    Reason.DEVICES_FULL: (503, "temporarily_unavailable", "Too many machines are waiting: try again in a minute."),
     Reason.DEVICE_MISSING: (400, "invalid_request", "Send device_code."),
     Reason.DEVICE_UNKNOWN: (400, "invalid_grant", "The device code is unknown or was issued to another client."),
     Reason.DEVICE_PENDING: (400, "authorization_pending", "The person has not decided yet: ask again after interval."),

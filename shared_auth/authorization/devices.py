@@ -53,22 +53,28 @@ class Asked:
 class Devices:
     """The machines that wait."""
 
-    def __init__(self, engine: AsyncEngine, known: Grants, *, secret: bytes, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        known: Grants,
+        *,
+        secret: bytes,
+        clock: Callable[[], float],
+        draw: Callable[[], str] = user_codes.new,
+    ) -> None:
         self._engine = engine
         self._grants = known
         self._secret = secret
         self._clock = clock
+        self._draw = draw
 
     async def issue(self, client: Client, scope: str) -> Issued:
-        """Store and return new codes for ``client``."""
-        issued = Issued(opaque.new("device"), user_codes.new())
+        """Store and return new codes for ``client``. Raises Denied (DEVICES_FULL)."""
         for _ in range(ATTEMPTS):
+            issued = Issued(opaque.new("device"), self._draw())
             if await self._add(issued, client.client_id, scope):
-                break
-            issued = Issued(issued.device_code, user_codes.new())
-        else:
-            raise Denied(Reason.REGISTRATION_FULL)
-        return issued
+                return issued
+        raise Denied(Reason.DEVICES_FULL)
 
     async def ask(self, session: Session, text: str) -> Asked:
         """Return the question behind what ``session`` typed in; it alone can answer. Raises Denied (USER_CODE_UNKNOWN).

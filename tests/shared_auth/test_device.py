@@ -9,12 +9,15 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared_auth import store
 from shared_auth.authorization import device, user_codes
-from shared_auth.authorization.devices import COLLECT_S, DEVICE_S, INTERVAL_S, REMEMBER_S
+from shared_auth.authorization.clients import Client
+from shared_auth.authorization.devices import COLLECT_S, DEVICE_S, INTERVAL_S, REMEMBER_S, Devices
+from shared_auth.authorization.grants import Grants
+from shared_auth.reasons import Denied
 from shared_auth.service import Auth
 from shared_auth.settings import AuthSettings
 from tests.shared_auth.flow import BOTH, ISSUER, RESOURCE, Clock, Flow, application, hidden, refused
@@ -309,3 +312,22 @@ def test_a_code_is_read_however_it_is_typed(code: str, between: str) -> None:
 def test_whatever_is_typed_becomes_a_code_of_known_letters_or_nothing(text: str) -> None:
     code = user_codes.typed(text)
     assert code is None or (len(code) == 8 and set(code) <= set(user_codes.LETTERS))
+
+
+async def test_a_user_code_that_somebody_is_typing_in_is_not_given_out_twice(engine: AsyncEngine, clock: Clock) -> None:
+    client = Client("terminal", "Terminal agent", (), "none", may_refresh=True, declared=TERMINAL)
+    drawn = iter(["BCDF-GHJK", "BCDF-GHJK", "LMNP-QRST", *["BCDF-GHJK"] * 5])
+    grants = Grants(engine, clock=clock)
+    devices = Devices(engine, grants, secret=b"s" * 32, clock=clock, draw=lambda: next(drawn))
+    assert (await devices.issue(client, "mcp")).user_code == "BCDF-GHJK"
+    assert (await devices.issue(client, "mcp")).user_code == "LMNP-QRST"
+    with pytest.raises(Denied, match="devices_full"):
+        await devices.issue(client, "mcp")
+
+
+async def test_a_person_who_is_no_longer_known_is_asked_nothing(flow: Flow, engine: AsyncEngine) -> None:
+    started = await start(flow)
+    await flow.sign_in()
+    async with engine.begin() as connection:
+        await connection.execute(delete(store.people))
+    assert (await type_in(flow, started["user_code"])).status_code == 403

@@ -179,6 +179,14 @@ def test_a_token_without_an_actor_is_no_server_token() -> None:
         judge({name: value for name, value in GOOD.items() if name != "act"})
 
 
+async def test_a_token_without_the_scope_is_told_so(clock: Clock, issuer: Issuer, server: httpx.AsyncClient) -> None:
+    key = generate()
+    issuer.answer = httpx.Response(200, json={"keys": [public_half(key)]})
+    answer = await ask(server, jose.sign(GOOD | {"scope": "other"}, key, typ=TYPE))
+    assert answer.status_code == 403
+    assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+
+
 async def test_a_token_of_somebody_elses_key_is_refused(server: httpx.AsyncClient) -> None:
     stranger = generate()
     assert (await ask(server, jose.sign(GOOD, stranger, typ=TYPE))).status_code == 401

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
 
 from shared_auth import jose, store
-from shared_auth.authorization.assertions import MAX_LIFE_S
+from shared_auth.authorization.assertions import MAX_LIFE_S, TYPE
+from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.declared import Declared, DeclaredClient, read_keys
-from shared_auth.keys import generate
+from shared_auth.keys import generate, public_half
 from shared_auth.people import People, Person
 from shared_auth.reasons import Denied
 from shared_auth.service import Auth
@@ -322,3 +324,15 @@ def test_a_key_that_proves_nothing_does_not_start(jwks: Any, says: Any) -> None:
 def test_an_assertion_is_read_only_to_find_its_client() -> None:
     with pytest.raises(jose.BadToken):
         jose.claimed(None)
+
+
+def test_public_keys_are_read_by_their_names() -> None:
+    key = public_half(generate())
+    assert dict(read_keys("ci", [key])) == {key["kid"]: key}
+
+
+async def test_where_nobody_judges_assertions_none_is_accepted(engine: AsyncEngine, clock: Clock) -> None:
+    clients = Clients(engine, clock=clock, declared=Declared([NIGHTLY]))
+    request = Request({"type": "http", "headers": []})
+    with pytest.raises(Denied, match="client_method_wrong"):
+        await clients.authenticate(request, {"client_assertion": assertion(clock), "client_assertion_type": TYPE})
