@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jose import jws
@@ -93,23 +93,28 @@ def claimed(token: object) -> dict[str, Any]:
     return _object(token.split(".")[1])
 
 
+def claimed_type(token: object) -> object:
+    """Return the ``typ`` that the header claims, believed by nobody yet. Raises BadToken."""
+    return _header(token).get("typ")
+
+
 def key_id(token: object) -> object:
     """Return the ``kid`` that the header claims, believed by nobody yet. Raises BadToken when there is no header."""
     return _header(token).get("kid")
 
 
-def verify(token: object, keys: Mapping[str, Key], *, typ: str, or_typ: Collection[str | None] = ()) -> dict[str, Any]:
+def verify(token: object, keys: Mapping[str, Key], *, typ: str, untyped: bool = False) -> dict[str, Any]:
     """Return the claims of a compact JWS whose signature one key of ``keys`` (by ``kid``) made.
 
     Guarantees only the signature and the header (RFC 7515, RFC 8725 sections 3.1 and 3.11): claims are judged by the
-    caller. ``typ`` must match exactly, ignoring case, or be one of ``or_typ``, where None is an absent one. Raises
+    caller. ``typ`` must match exactly, ignoring case; with ``untyped`` it may be absent, as in ID tokens. Raises
     BadToken for everything else.
     """
     header = _header(token)
     if _FORBIDDEN_HEADERS & header.keys():
         raise BadToken("header parameter refused")
     kid, alg, given = header.get("kid"), header.get("alg"), header.get("typ")
-    if given not in or_typ and (not isinstance(given, str) or given.lower() != typ.lower()):
+    if not (untyped and "typ" not in header) and (not isinstance(given, str) or given.lower() != typ.lower()):
         raise BadToken("wrong typ")
     if not isinstance(alg, str) or alg not in ALGORITHMS:
         raise BadToken("algorithm refused")

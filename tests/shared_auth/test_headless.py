@@ -8,6 +8,9 @@ import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
@@ -22,7 +25,7 @@ from shared_auth.reasons import Denied
 from shared_auth.service import Auth
 from shared_auth.settings import AuthSettings, ConfigurationError
 from tests.shared_auth.flow import BOTH, CALLBACK, ISSUER, RESOURCE, Clock, Flow, application, refused
-from tests.shared_auth.headless import BUILD, EDITOR, KEY, NIGHTLY, OTHER_KEY, SECRET, ask_with, assertion
+from tests.shared_auth.headless import BUILD, EDITOR, KEY, NIGHTLY, OTHER_KEY, SECRET, ask_with, assertion, claims
 
 METADATA = "/.well-known/oauth-authorization-server"
 
@@ -163,6 +166,19 @@ async def test_an_assertion_that_is_not_exactly_right_is_refused_and_spends_noth
 @pytest.mark.parametrize("typ", ["JWT", "client-authentication+jwt"])
 async def test_both_kinds_of_assertion_are_known(flow: Flow, typ: Any) -> None:
     assert (await ask_with(flow, assertion(flow.clock, typ=typ, iat=None))).status_code == 200
+
+
+async def test_an_assertion_need_not_say_what_kind_it_is(flow: Flow) -> None:
+    def part(value: bytes) -> str:
+        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+    number = int.from_bytes(base64.urlsafe_b64decode(KEY["d"] + "="), "big")
+    private = ec.derive_private_key(number, ec.SECP256R1())
+    head = part(json.dumps({"alg": "ES256", "kid": KEY["kid"]}).encode())
+    signed = f"{head}.{part(json.dumps(claims(flow.clock)).encode())}"
+    r, s = decode_dss_signature(private.sign(signed.encode(), ec.ECDSA(SHA256())))
+    signature = part(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+    assert (await ask_with(flow, f"{signed}.{signature}")).status_code == 200
 
 
 @pytest.mark.parametrize("sent", ["", "x", "a.b.c", "e30.e30.", "e30.W10.x", "é.é.é"])
