@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from portal.settings import PREFIX, PortalSettings, Upstream
+from portal.settings import PREFIX, AuthClient, PortalSettings, Upstream
 
 PAGE = Path(__file__).with_name("configuration.md")
 HEAD = f"""# Configuration
@@ -28,6 +28,9 @@ def page() -> str:
     """Return the whole page."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     lines += [_row(name, field) for name, field in _fields(PortalSettings, "") if name != "upstreams"]
+    lines += ["", "## `[auth.clients.<id>]`", "", "A declared client needs no registration and never expires.", ""]
+    lines += ["| setting | default | meaning |", "|---|---|---|"]
+    lines += [_row(name, field) for name, field in _fields(AuthClient, "")]
     lines += ["", "## `[upstreams.<name>]`", "", "The name is the module that programs import.", ""]
     lines += ["| setting | default | meaning |", "|---|---|---|"]
     lines += [_row(name, field) for name, field in _fields(Upstream, "")]

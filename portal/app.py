@@ -32,14 +32,16 @@ from portal.endpoint.server import build
 from portal.gate import Gate
 from portal.policy.engine import Policy
 from portal.programs.programs import Programs
+from portal.programs.revocations import Revocations
 from portal.programs.search import Search
 from portal.sandbox.contract import Limits, Options
 from portal.sandbox.engines import Engines
 from portal.secret import secret_of
-from portal.settings import PortalSettings
+from portal.settings import AuthClient, PortalSettings
 from portal.store.database import migrate, open_database
 from portal.upstream.registry import Upstreams
 from portal.web.home import Home
+from shared_auth.authorization.declared import AuthMethod, DeclaredClient, read_keys
 from shared_auth.service import Auth
 from shared_auth.settings import AuthSettings
 
@@ -85,10 +87,11 @@ async def open_portal(
         policy = Policy.load(settings.policy.files, write_groups=frozenset(settings.policy.write_groups))
         async with (
             vendors(settings.upstreams, demo_dir or settings.data_dir / "demo") as configured,
-            Upstreams(configured).running() as upstreams,
+            Upstreams(configured, auth.server_token).running() as upstreams,
             LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s).running() as catalogue,
             Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
             Engines(sandbox_options(settings)) as sandbox,
+            Revocations(auth.ended_grants).running() as revocations,
         ):
             gate = Gate(policy, upstreams, settings.budget)
             search = Search(catalogue, gate)
@@ -97,6 +100,7 @@ async def open_portal(
                 catalogue,
                 gate,
                 audit,
+                revocations,
                 limits=limits(settings),
                 reply_chars=settings.limits.reply_chars,
                 per_principal=settings.limits.programs_per_principal,
@@ -146,7 +150,7 @@ async def _pruning(auth: Auth) -> AsyncIterator[None]:
 
 
 async def _auth(settings: PortalSettings, engine: AsyncEngine) -> Auth:
-    auth = Auth(auth_settings(settings), engine)
+    auth = Auth(auth_settings(settings), engine, clients=declared_clients(settings))
     await auth.start()
     return auth
 
@@ -181,6 +185,29 @@ def auth_settings(settings: PortalSettings) -> AuthSettings:
         local_name=section.local_person.name,
         local_email=section.local_person.email,
         local_groups=frozenset(section.local_person.groups),
+    )
+
+
+def declared_clients(settings: PortalSettings) -> list[DeclaredClient]:
+    """Return the clients of the settings. Raises the auth flow's ConfigurationError."""
+    return [_declared(client_id, client) for client_id, client in settings.auth.clients.items()]
+
+
+def _declared(client_id: str, client: AuthClient) -> DeclaredClient:
+    by_default: AuthMethod = (
+        "private_key_jwt" if client.jwks else "client_secret_basic" if client.secret_hash else "none"
+    )
+    return DeclaredClient(
+        client_id=client_id,
+        name=client.name or client_id,
+        auth_method=client.auth_method or by_default,
+        grant_types=frozenset(client.grant_types),
+        redirect_uris=tuple(client.redirect_uris),
+        secret_hash=client.secret_hash,
+        keys=read_keys(client_id, client.jwks),
+        groups=frozenset(client.groups),
+        scopes=frozenset(client.scopes),
+        may_introspect=client.introspect,
     )
 
 

@@ -22,6 +22,7 @@ from portal.sandbox.contract import SandboxUnavailable
 from portal.serve import serve as serve_portal
 from portal.settings import ConfigurationError, load
 from portal.store.database import DatabaseRefused
+from shared_auth import opaque
 from shared_auth.settings import ConfigurationError as AuthConfigurationError
 
 T = TypeVar("T")
@@ -135,6 +136,35 @@ def sign_in(config: ConfigOption = None) -> None:
             return await auth.sign_in_link()
 
     print(_run(go()))
+
+
+@app.command()
+def revoke(
+    subject: Annotated[
+        str | None, typer.Option(help="A person; `client:<id>` is a client that acts for itself.")
+    ] = None,
+    client: Annotated[str | None, typer.Option(help="An agent, by its client id.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody and every agent.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """End grants: their tokens and running programs stop on every replica within a second."""
+    if everybody == (subject is not None or client is not None):
+        raise ConfigurationError("revoke: give --subject, --client or both; or --all and nothing else")
+    settings = load(config)
+    configure("text", "error")
+
+    async def go() -> int:
+        async with open_auth(settings) as auth:
+            return await auth.revoke_grants(subject=subject, client_id=client)
+
+    print(f"{_run(go())} grants ended")
+
+
+@app.command("client-secret")
+def client_secret() -> None:
+    """Make a secret for a client in [auth.clients.<id>]: the secret is the client's, its hash belongs in settings."""
+    secret = opaque.new("secret")
+    print(f'secret: {secret}\nsecret_hash = "{opaque.digest(secret)}"')
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

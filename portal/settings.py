@@ -42,6 +42,28 @@ class Person(_Section):
     groups: list[str] = Field(default_factory=list, description="Groups that policy sees, such as `portal-writers`.")
 
 
+class AuthClient(_Section):
+    """A client that the operator knows, for what a stranger may not do."""
+
+    name: str = Field(default="", max_length=200, description="What people see; default: the id.")
+    grant_types: list[str] = Field(
+        default_factory=list,
+        description="`client_credentials`: it acts for itself; `authorization_code`: people sign in through it, with "
+        "`refresh_token` to stay; `urn:ietf:params:oauth:grant-type:device_code`: for machines without a browser.",
+    )
+    auth_method: Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] | None = Field(
+        default=None, description="How it proves itself. Default: what secret_hash or jwks allow, `none` without."
+    )
+    secret_hash: str | None = Field(
+        default=None, description="SHA-256 of its secret, hexadecimal; `portal client-secret` makes both."
+    )
+    jwks: list[dict[str, Any]] = Field(default_factory=list, description="Its public keys, each with a `kid`.")
+    redirect_uris: list[str] = Field(default_factory=list, description="Where a sign-in may answer, exactly.")
+    groups: list[str] = Field(default_factory=list, description="Groups that policy sees when it acts for itself.")
+    introspect: bool = Field(default=False, description="It may ask what any token is worth (RFC 7662).")
+    scopes: list[str] = Field(default_factory=lambda: ["mcp"], description="Scopes it may ask for.")
+
+
 class AuthSection(_Section):
     """How people and agents sign in."""
 
@@ -55,6 +77,9 @@ class AuthSection(_Section):
     access_token_s: int = Field(default=600, ge=60, le=3_600, description="Life of an access token.")
     refresh_token_s: int = Field(
         default=30 * 86_400, ge=3_600, le=365 * 86_400, description="Life of a refresh token; each use makes a new one."
+    )
+    clients: dict[str, AuthClient] = Field(
+        default_factory=dict, description="`[auth.clients.<id>]`: clients that the operator declares, see below."
     )
     cli_token_s: int = Field(default=12 * 3_600, ge=60, le=24 * 3_600, description="Life of `portal token`.")
 
@@ -140,6 +165,10 @@ class Upstream(_Section):
     )
     url: str | None = Field(default=None, pattern=r"^https?://", description="MCP endpoint of a remote server.")
     token: SecretStr | None = Field(default=None, description="Static bearer for `url`; never an agent's token.")
+    auth: Literal["token", "exchange"] = Field(
+        default="token",
+        description="`exchange`: each call carries a token of a minute for whoever asks, with `url` as its audience.",
+    )
     summary: str = Field(default="", max_length=300, description="What it is for, as `search` shows it.")
     settings: dict[str, Any] = Field(default_factory=dict, description="The server's own; its README lists them.")
     demo: Demo | None = Field(default=None, description="Start the server's demo vendor and use it.")
@@ -148,6 +177,12 @@ class Upstream(_Section):
     def _one_way(self) -> Upstream:
         if (self.module is None) == (self.url is None):
             raise ValueError("give either module or url")
+        if self.auth == "exchange":
+            if self.url is None or self.token is not None:
+                raise ValueError("auth: exchange goes with url and without token")
+            parts = urlsplit(self.url)
+            if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+                raise ValueError("url: must be https with auth = exchange, unless it is a loopback address")
         return self
 
 

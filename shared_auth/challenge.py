@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from starlette.responses import JSONResponse, Response
 
 from shared_auth.reasons import Denied, Reason
-from shared_auth.settings import SCOPE, AuthSettings
+from shared_auth.settings import SCOPE
 
 
-def challenge(reason: Reason, settings: AuthSettings) -> Response:
+class Protected(Protocol):
+    """What stands behind a door, as far as a refusal names it."""
+
+    @property
+    def resource_metadata(self) -> str: ...
+
+
+def challenge(reason: Reason, settings: Protected) -> Response:
     """Return the refusal for ``reason``. Every part of it is ours: nothing that was sent can reach a header.
 
     A request without credentials gets no error code (RFC 6750 section 3.1).

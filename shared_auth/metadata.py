@@ -13,6 +13,8 @@ from starlette.routing import Route
 
 from shared_auth.authorization.answers import CROSS_ORIGIN
 from shared_auth.authorization.clients import AUTH_METHODS
+from shared_auth.authorization.declared import DEVICE_CODE, PRIVATE_KEY, PUBLIC, Declared
+from shared_auth.jose import ALGORITHMS
 from shared_auth.keys import Keys
 from shared_auth.settings import SCOPE, AuthSettings
 
@@ -31,10 +33,10 @@ def protected_resource(settings: AuthSettings) -> dict[str, Any]:
     }
 
 
-def authorization_server(settings: AuthSettings) -> dict[str, Any]:
-    """Return the RFC 8414 document."""
+def authorization_server(settings: AuthSettings, declared: Declared) -> dict[str, Any]:
+    """Return the RFC 8414 document. What only a declared client can use is named only when there is one."""
     issuer = settings.issuer
-    return {
+    found: dict[str, Any] = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
@@ -44,17 +46,27 @@ def authorization_server(settings: AuthSettings) -> dict[str, Any]:
         "scopes_supported": [SCOPE],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": list(declared.grant_types),
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "authorization_response_iss_parameter_supported": True,
     }
+    if DEVICE_CODE in declared.grant_types:
+        found["device_authorization_endpoint"] = f"{issuer}/device_authorization"
+    if declared.introspects:
+        found["introspection_endpoint"] = f"{issuer}/introspect"
+        found["introspection_endpoint_auth_methods_supported"] = [name for name in AUTH_METHODS if name != PUBLIC]
+    if declared.by_private_key:
+        for endpoint in [name.removesuffix("_auth_methods_supported") for name in found if "_auth_methods_" in name]:
+            found[f"{endpoint}_auth_methods_supported"].append(PRIVATE_KEY)
+            found[f"{endpoint}_auth_signing_alg_values_supported"] = list(ALGORITHMS)
+    return found
 
 
-def routes(settings: AuthSettings, keys: Keys) -> list[Route]:
+def routes(settings: AuthSettings, declared: Declared, keys: Keys) -> list[Route]:
     """Return the routes of the documents. The resource's is served with its path and, for older clients, without."""
-    resource, server = protected_resource(settings), authorization_server(settings)
+    resource, server = protected_resource(settings), authorization_server(settings, declared)
 
     async def resource_document(_request: Request) -> Response:
         return JSONResponse(resource, headers=CACHE)

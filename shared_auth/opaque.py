@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from typing import Literal
 
-Kind = Literal["code", "refresh", "client", "secret", "session", "consent", "link", "grant"]
+Kind = Literal["code", "refresh", "client", "secret", "session", "consent", "link", "grant", "device"]
 
 _PREFIX: dict[Kind, str] = {
     "code": "mpc_",
@@ -20,6 +20,7 @@ _PREFIX: dict[Kind, str] = {
     "consent": "mpq_",
     "link": "mpl_",
     "grant": "mpg_",
+    "device": "mpd_",
 }
 
 

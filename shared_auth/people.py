@@ -9,6 +9,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared_auth.principal import CLIENT_SUBJECT
+from shared_auth.reasons import Denied, Reason
 from shared_auth.store import changed, people
 
 
@@ -29,7 +31,12 @@ class People:
         self._engine = engine
 
     async def remember(self, person: Person, *, now: int) -> None:
-        """Store what is known of ``person`` now. Safe when several replicas do it at once."""
+        """Store what is known of ``person`` now. Safe when several replicas do it at once.
+
+        Raises Denied for a subject that would make a person look like a client.
+        """
+        if person.subject.startswith(CLIENT_SUBJECT):
+            raise Denied(Reason.SUBJECT_RESERVED)
         values = {
             "name": person.name,
             "email": person.email,

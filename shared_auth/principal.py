@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+CLIENT_SUBJECT = "client:"
+"""How the subject of a client that acts for itself begins. No person's does (RFC 9068 section 5)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:

@@ -35,6 +35,8 @@ class Reason(StrEnum):
     CLIENT_SECRET_WRONG = auto()
     CLIENT_METHOD_WRONG = auto()
     CLIENT_METHODS_MIXED = auto()
+    ASSERTION_INVALID = auto()
+    ASSERTION_REPLAYED = auto()
     REDIRECT_URI_MISSING = auto()
     REDIRECT_URI_UNREGISTERED = auto()
     # Registration (RFC 7591)
@@ -65,13 +67,26 @@ class Reason(StrEnum):
     REFRESH_UNKNOWN = auto()
     REFRESH_REUSED = auto()
     PERSON_UNKNOWN = auto()
+    DEVICES_FULL = auto()
+    DEVICE_MISSING = auto()
+    DEVICE_UNKNOWN = auto()
+    DEVICE_PENDING = auto()
+    DEVICE_TOO_FAST = auto()
+    DEVICE_EXPIRED = auto()
+    DEVICE_DENIED = auto()
+    DEVICE_REUSED = auto()
     REVOKE_TOKEN_MISSING = auto()
     REVOKE_FOREIGN = auto()
+    INTROSPECTION_FORBIDDEN = auto()
+    INTROSPECTION_TOKEN_MISSING = auto()
     # The browser
     ORIGIN_FOREIGN = auto()
     NOT_SIGNED_IN = auto()
     CONSENT_UNKNOWN = auto()
     LINK_UNKNOWN = auto()
+    SUBJECT_RESERVED = auto()
+    USER_CODE_UNKNOWN = auto()
+    USER_CODE_TOO_FAST = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,12 @@ class Wire:
     description: str
 
 
-ALARMS = frozenset({Reason.CODE_REUSED, Reason.REFRESH_REUSED, Reason.CODE_MISMATCH, Reason.VERIFIER_WRONG})
+ALARMS = frozenset(
+    {
+        *(Reason.CODE_REUSED, Reason.REFRESH_REUSED, Reason.CODE_MISMATCH, Reason.VERIFIER_WRONG),
+        *(Reason.ASSERTION_REPLAYED, Reason.DEVICE_REUSED),
+    }
+)
 """Reasons that mean that somebody holds what is not theirs: logged as warnings."""
 
 
@@ -118,6 +138,15 @@ _TABLE = {
     Reason.CLIENT_SECRET_WRONG: (401, "invalid_client", "Client authentication failed."),
     Reason.CLIENT_METHOD_WRONG: (401, "invalid_client", "Use the authentication method that the client registered."),
     Reason.CLIENT_METHODS_MIXED: (400, "invalid_request", "Authenticate the client in one way only."),
+    Reason.ASSERTION_INVALID: (
+        401,
+        "invalid_client",
+        (
+            "The client assertion is not valid: ES256 or RS256 with a kid of this client; iss and sub its id, aud our "
+            "issuer and nothing else, exp at most 5 minutes ahead, a jti."
+        ),
+    ),
+    Reason.ASSERTION_REPLAYED: (401, "invalid_client", "The client assertion was used before: sign a new one."),
     Reason.REDIRECT_URI_MISSING: (400, "invalid_request", "Send redirect_uri."),
     Reason.REDIRECT_URI_UNREGISTERED: (400, "invalid_request", "redirect_uri is not registered for this client."),
     Reason.REDIRECT_URI_REFUSED: (
@@ -148,7 +177,7 @@ _TABLE = {
     Reason.RESOURCE_FOREIGN: (400, "invalid_target", "resource must be the endpoint of this portal, and only that."),
     Reason.PERSON_DENIED: (403, "access_denied", "The person said no."),
     Reason.GRANT_TYPE_MISSING: (400, "invalid_request", "Send grant_type."),
-    Reason.GRANT_TYPE_UNSUPPORTED: (400, "unsupported_grant_type", "Use authorization_code or refresh_token."),
+    Reason.GRANT_TYPE_UNSUPPORTED: (400, "unsupported_grant_type", "See grant_types_supported."),
     Reason.GRANT_TYPE_UNREGISTERED: (400, "unauthorized_client", "The client did not register this grant type."),
     Reason.CODE_MISSING: (400, "invalid_request", "Send code."),
     Reason.CODE_UNKNOWN: (400, "invalid_grant", "The code is unknown or has expired: start again."),
@@ -160,12 +189,29 @@ _TABLE = {
     Reason.REFRESH_UNKNOWN: (400, "invalid_grant", "The refresh token is unknown, expired or revoked: sign in again."),
     Reason.REFRESH_REUSED: (400, "invalid_grant", "The refresh token was used before; the grant has been revoked."),
     Reason.PERSON_UNKNOWN: (400, "invalid_grant", "The person behind the grant is no longer known: sign in again."),
+    Reason.DEVICES_FULL: (503, "temporarily_unavailable", "Too many machines are waiting: try again in a minute."),
+    Reason.DEVICE_MISSING: (400, "invalid_request", "Send device_code."),
+    Reason.DEVICE_UNKNOWN: (400, "invalid_grant", "The device code is unknown or was issued to another client."),
+    Reason.DEVICE_PENDING: (400, "authorization_pending", "The person has not decided yet: ask again after interval."),
+    Reason.DEVICE_TOO_FAST: (400, "slow_down", "Asked too soon: wait 5 seconds longer between questions from now on."),
+    Reason.DEVICE_EXPIRED: (400, "expired_token", "The device code has expired or was revoked: start again."),
+    Reason.DEVICE_DENIED: (400, "access_denied", "The person said no."),
+    Reason.DEVICE_REUSED: (400, "invalid_grant", "The device code was used before; what it gave has been revoked."),
     Reason.REVOKE_TOKEN_MISSING: (400, "invalid_request", "Send token."),
     Reason.REVOKE_FOREIGN: (400, "invalid_grant", "The token was issued to another client."),
+    Reason.INTROSPECTION_FORBIDDEN: (403, "access_denied", "This client may not introspect tokens."),
+    Reason.INTROSPECTION_TOKEN_MISSING: (400, "invalid_request", "Send token."),
     Reason.ORIGIN_FOREIGN: (403, "access_denied", "This form was sent from another site, so it was not accepted."),
     Reason.NOT_SIGNED_IN: (403, "access_denied", "You are not signed in in this browser, or no longer."),
     Reason.CONSENT_UNKNOWN: (400, "invalid_request", "This question was answered before or has expired."),
     Reason.LINK_UNKNOWN: (400, "invalid_request", "This sign-in link was used before or has expired."),
+    Reason.SUBJECT_RESERVED: (403, "access_denied", "Your account's name is one that is kept for clients."),
+    Reason.USER_CODE_UNKNOWN: (
+        400,
+        "invalid_request",
+        "No machine waits with this code, or no longer. Open /device again and type in what the machine shows now.",
+    ),
+    Reason.USER_CODE_TOO_FAST: (429, "temporarily_unavailable", "Too many codes were tried: wait some minutes."),
 }
 
 WIRE: Mapping[Reason, Wire] = MappingProxyType({reason: Wire(*row) for reason, row in _TABLE.items()})

@@ -7,7 +7,7 @@ token can travel on to a server or a vendor (MCP: token passthrough).
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared_auth.authorization.grants import Grants
-from shared_auth.challenge import challenge
+from shared_auth.challenge import Protected, challenge
 from shared_auth.principal import Principal
 from shared_auth.reasons import Denied, Reason
 from shared_auth.settings import SCOPE, AuthSettings
@@ -33,14 +33,13 @@ def principal_of(scope: Mapping[str, Any]) -> Principal:
     return found
 
 
-class Door:
-    """ASGI middleware in front of the protected resource."""
+class BearerDoor:
+    """ASGI middleware in front of a protected resource; ``admit`` turns a token into a principal or raises Denied."""
 
-    def __init__(self, app: ASGIApp, settings: AuthSettings, tokens: Tokens, grants: Grants) -> None:
+    def __init__(self, app: ASGIApp, settings: Protected, admit: Callable[[str], Awaitable[Principal]]) -> None:
         self._app = app
         self._settings = settings
-        self._tokens = tokens
-        self._grants = grants
+        self._admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -50,7 +49,7 @@ class Door:
             await send({"type": "websocket.close", "code": 1008})  # before accept: the server answers 403
             return
         try:
-            principal = await self._admit(scope)
+            principal = await self._admit(_bearer(scope))
         except Denied as denied:
             log.info("door.refused", extra={"reason": denied.reason.value})
             await challenge(denied.reason, self._settings)(scope, receive, send)
@@ -59,10 +58,19 @@ class Door:
         state = {**scope.get("state", {}), "principal": principal}
         await self._app({**scope, "headers": headers, "state": state}, receive, send)
 
-    async def _admit(self, scope: Scope) -> Principal:
-        token = _bearer(scope)
+
+class Door(BearerDoor):
+    """The door of the portal's own endpoint: access tokens, whose grant is asked about every time."""
+
+    def __init__(self, app: ASGIApp, settings: AuthSettings, tokens: Tokens, grants: Grants) -> None:
+        super().__init__(app, settings, self._believe)
+        self._resource = settings.resource
+        self._tokens = tokens
+        self._grants = grants
+
+    async def _believe(self, token: str) -> Principal:
         try:
-            verified = await self._tokens.verify(token, audience=self._settings.resource)
+            verified = await self._tokens.verify(token, audience=self._resource)
             grant = await self._grants.status(verified.principal.grant_id)
         except SQLAlchemyError:
             raise Denied(Reason.STORE_DOWN) from None  # closed: whether it was revoked cannot be known

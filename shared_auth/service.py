@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
@@ -12,11 +12,17 @@ from starlette.types import ASGIApp
 
 from shared_auth import metadata, opaque
 from shared_auth.authorization.answers import CROSS_ORIGIN, oauth
+from shared_auth.authorization.assertions import Assertions, Replays
 from shared_auth.authorization.authorize import Authorize
 from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.codes import Codes
 from shared_auth.authorization.consent import Consent, Questions
+from shared_auth.authorization.declared import DEVICE_CODE, Declared, DeclaredClient
+from shared_auth.authorization.device import DeviceAuthorization, DevicePage
+from shared_auth.authorization.devices import Devices
 from shared_auth.authorization.grants import Grant, Grants
+from shared_auth.authorization.headless import ClientCredentials
+from shared_auth.authorization.introspect import Introspect
 from shared_auth.authorization.local import Links, LocalSignIn
 from shared_auth.authorization.pages import for_people
 from shared_auth.authorization.refresh import RefreshTokens
@@ -24,6 +30,7 @@ from shared_auth.authorization.register import Register
 from shared_auth.authorization.revoke import Revoke
 from shared_auth.authorization.sessions import Cookies, Sessions
 from shared_auth.authorization.token import TokenEndpoint
+from shared_auth.exchange import Exchange
 from shared_auth.keys import Keys
 from shared_auth.people import People, Person
 from shared_auth.principal import Principal
@@ -43,20 +50,32 @@ class Auth:
     ``clock`` gives epoch seconds. Every replica on the same database with the same secret is the same portal.
     """
 
-    def __init__(self, settings: AuthSettings, engine: AsyncEngine, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: AuthSettings,
+        engine: AsyncEngine,
+        *,
+        clients: Sequence[DeclaredClient] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         seal = Seal(settings.secret)
         self._settings = settings
         self._clock = clock
         self._keys = Keys(engine, seal, clock=clock)
         self._tokens = Tokens(self._keys, issuer=settings.issuer, clock=clock)
+        self._exchange = Exchange(self._keys, issuer=settings.issuer, clock=clock)
         self._people = People(engine)
         self._sessions = Sessions(engine, clock=clock)
         self._cookies = Cookies(settings)
         self._links = Links(engine, clock=clock)
-        self._clients = Clients(engine, clock=clock)
+        self._declared = Declared(clients)
+        self._replays = Replays(engine, clock=clock)
+        assertions = Assertions(self._replays, issuer=settings.issuer, clock=clock)
+        self._clients = Clients(engine, clock=clock, declared=self._declared, assertions=assertions)
         self._grants = Grants(engine, clock=clock)
         self._codes = Codes(engine, self._grants, clock=clock)
         self._refresh_tokens = RefreshTokens(engine, self._grants, seal, life_s=settings.refresh_token_s, clock=clock)
+        self._devices = Devices(engine, self._grants, secret=settings.secret, clock=clock)
         self._questions = Questions(engine, clock=clock)
         self._person = Person(settings.local_subject, settings.local_name, settings.local_email, settings.local_groups)
 
@@ -71,13 +90,22 @@ class Auth:
         settings, clients, tokens = self._settings, self._clients, self._tokens
         consent = Consent(settings, self._questions, clients, self._codes, self._sessions, self._cookies)
         authorize = Authorize(settings, clients, self._sessions, self._cookies, self._people, self._grants, consent)
-        token = TokenEndpoint(settings, clients, self._codes, self._refresh_tokens, self._people, tokens)
+        headless = ClientCredentials(settings, self._grants, tokens)
+        token = TokenEndpoint(
+            *(settings, clients, self._codes, self._refresh_tokens, self._people, tokens),
+            declared=self._declared,
+            headless=headless,
+            devices=self._devices,
+        )
         revoke = Revoke(clients, self._grants, self._refresh_tokens, tokens, resource=settings.resource)
         register = Register(clients, clock=self._clock)
-        found = metadata.routes(settings, self._keys)
+        found = metadata.routes(settings, self._declared, self._keys)
         for path, handler in (("token", token), ("register", register), ("revoke", revoke)):
             endpoint = oauth(handler.endpoint)
             found.append(Route(f"/{path}", endpoint, methods=["POST", "OPTIONS"], middleware=CROSS_ORIGIN))
+        if self._declared.introspects:
+            introspect = Introspect(settings, clients, self._grants, self._refresh_tokens, tokens)
+            found.append(Route("/introspect", oauth(introspect.endpoint), methods=["POST"]))
         found.append(Route("/authorize", for_people(authorize.endpoint), methods=["GET"]))
         found.append(Route("/consent", for_people(consent.endpoint), methods=["POST"]))
         local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
@@ -85,11 +113,29 @@ class Auth:
         if settings.local_sign_in:
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
             found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
-        return found
+        return [*found, *self._device_routes()]
+
+    def _device_routes(self) -> list[Route]:
+        if DEVICE_CODE not in self._declared.grant_types:
+            return []
+        start = DeviceAuthorization(self._settings, self._clients, self._devices, self._clock)
+        visit = DevicePage(
+            *(self._settings, self._devices, self._declared, self._sessions, self._cookies, self._people, self._clock)
+        )
+        path, methods = "/device_authorization", ["POST", "OPTIONS"]
+        return [
+            Route(path, oauth(start.endpoint), methods=methods, middleware=CROSS_ORIGIN),
+            Route("/device", for_people(visit.show), methods=["GET"]),
+            Route("/device", for_people(visit.endpoint), methods=["POST"]),
+        ]
 
     def door(self, app: ASGIApp) -> ASGIApp:
         """Return ``app`` behind the door: it sees only requests of a principal, found with ``principal_of(scope)``."""
         return Door(app, self._settings, self._tokens, self._grants)
+
+    def server_token(self, principal: Principal | None, audience: str) -> str:
+        """Return a token of a minute with which the portal acts for ``principal``, or itself, at one server."""
+        return self._exchange.mint(principal, audience=audience).token
 
     async def sign_in_link(self) -> str:
         """Return a fresh one-time link that signs a browser in as the local person. Whoever has it can use it.
@@ -135,11 +181,15 @@ class Auth:
         """
         return await self._grants.revoke(subject=subject, client_id=client_id)
 
+    async def ended_grants(self, grant_ids: Collection[str]) -> set[str]:
+        """Return which of the grants have ended, as the database says now. Raises SQLAlchemyError."""
+        return await self._grants.ended(grant_ids)
+
     async def prune(self) -> int:
         """Delete what has expired and return how many rows; take over new signing keys. Run it hourly."""
         rooms = (
             *(self._keys, self._links, self._sessions, self._questions),
-            *(self._codes, self._refresh_tokens, self._grants, self._clients),
+            *(self._codes, self._refresh_tokens, self._grants, self._clients, self._replays, self._devices),
         )
         return sum([await room.prune() for room in rooms])
 

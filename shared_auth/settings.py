@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from shared_auth.principal import CLIENT_SUBJECT
+
 SCOPE = "mcp"
 """The one scope: small on purpose, because policy decides per tool (AUTH: scope minimisation)."""
 
@@ -71,6 +73,8 @@ class AuthSettings:
             )
         if not self.local_subject or "" in self.local_groups:
             raise ConfigurationError("local_subject, local_groups: must not be empty names")
+        if self.local_subject.startswith(CLIENT_SUBJECT):
+            raise ConfigurationError(f"local_subject: must not begin with {CLIENT_SUBJECT}")
 
     @property
     def secure(self) -> bool:

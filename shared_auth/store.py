@@ -130,6 +130,31 @@ refresh_tokens = Table(
     Column("successor", LargeBinary),
 )
 
+devices = Table(
+    "auth_devices",
+    metadata,
+    Column("device_hash", Text, primary_key=True),
+    Column("user_code_hash", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("interval_s", Integer, nullable=False),
+    Column("next_poll_at", BigInteger, nullable=False),
+    Column("consent_hash", Text, index=True),
+    Column("session_hash", Text),
+    Column("decided_at", BigInteger),
+    Column("grant_id", Text),
+    Column("used_at", BigInteger),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    UniqueConstraint("user_code_hash", name="uq_auth_devices_user_code_hash"),
+)
+
+replays = Table(
+    "auth_replays",
+    metadata,
+    Column("use_hash", Text, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
 
 async def changed(connection: AsyncConnection, statement: Executable) -> int:
     """Run a DELETE or UPDATE and return how many rows it changed."""

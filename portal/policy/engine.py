@@ -17,7 +17,7 @@ import structlog
 
 from portal.policy.sources import read_policies
 from portal.settings import ConfigurationError
-from shared_auth.principal import Principal
+from shared_auth.principal import CLIENT_SUBJECT, Principal
 
 MAX_DECISIONS = 65_536
 MAX_PEOPLE = 1_024
@@ -91,7 +91,7 @@ class Policy:
 
     def _with_person(self, issuer: str, subject: str, client: str, groups: frozenset[str]) -> cedarpy.Entities:
         who = _entity(
-            "Principal",
+            _kind(subject),
             f"{issuer}#{subject}",
             attrs={"issuer": issuer, "subject": subject, "client": client},
             parents=[{"type": "Group", "id": group} for group in sorted(groups)],
@@ -117,7 +117,7 @@ class Policy:
             parents=[{"type": "Server", "id": server}],
         )
         request = {
-            "principal": {"type": "Principal", "id": f"{issuer}#{subject}"},
+            "principal": {"type": _kind(subject), "id": f"{issuer}#{subject}"},
             "action": {"type": "Action", "id": effect},
             "resource": what["uid"],
             "context": {},
@@ -140,6 +140,10 @@ class Policy:
         if ids:
             return Decision(allowed=False, policy_ids=ids, reason=f"forbidden by {', '.join(ids)}")
         return _NO_PERMIT
+
+
+def _kind(subject: str) -> str:
+    return "Client" if subject.startswith(CLIENT_SUBJECT) else "Principal"
 
 
 def _entity(

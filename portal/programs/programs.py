@@ -16,6 +16,7 @@ from portal.catalogue.snapshot import Catalogue
 from portal.gate import Gate, Session
 from portal.programs.progress import Progress, reporting
 from portal.programs.reply import Reply, failed, refused, succeeded
+from portal.programs.revocations import Revocations, Revoked
 from portal.programs.source import Source, SourceError, read
 from portal.sandbox.contract import Diagnostic, Failure, Limits, Module, Outcome, Sandbox, SandboxUnavailable
 from shared_auth.principal import Principal
@@ -27,6 +28,10 @@ INLINE_SOURCE_CHARS = 2_000
 
 EXPLAINED = ("TypeError", "AttributeError", "NameError", "KeyError", "ImportError", "ModuleNotFoundError")
 """Python errors that a type check may explain better than the traceback alone."""
+
+_REVOKED = Outcome(
+    failure=Failure("cancelled", "Access was revoked while the program ran, so it was ended. Sign in again to go on.")
+)
 
 
 class _NothingRan(Exception):
@@ -42,6 +47,7 @@ class Programs:
         catalogue: LiveCatalogue,
         gate: Gate,
         audit: Audit,
+        revocations: Revocations,
         *,
         limits: Limits,
         reply_chars: int,
@@ -51,6 +57,7 @@ class Programs:
         self._catalogue = catalogue
         self._gate = gate
         self._audit = audit
+        self._revocations = revocations
         self._limits = limits
         self._reply_chars = reply_chars
         self._per_principal = per_principal
@@ -112,14 +119,17 @@ class Programs:
         log = await self._audit.begin(principal, source=source.code)
         try:
             session = self._gate.open(principal, catalogue, log)
-            outcome, findings = await self._checked_run(principal, source, catalogue, session, progress)
+            async with self._revocations.watching(principal.grant_id):
+                outcome, findings = await self._checked_run(principal, source, catalogue, session, progress)
+        except Revoked:
+            outcome, findings = _REVOKED, ()
         except BaseException as error:
             # Whatever ended it, the record says so before anybody hears of it.
             end = "cancelled" if isinstance(error, asyncio.CancelledError) else "unavailable"
             with contextlib.suppress(AuditUnavailable):
                 await asyncio.shield(log.finish(end))
             raise
-        await log.finish("ok" if outcome.failure is None else outcome.failure.kind)
+        await log.finish(_end(outcome))
         elapsed_ms = (time.perf_counter() - started) * 1000
         if outcome.failure is not None:
             return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=findings)
@@ -178,6 +188,12 @@ def _down(source: Source, catalogue: Catalogue) -> str:
         "Try again later, or leave it out."
         for state in states
     )
+
+
+def _end(outcome: Outcome) -> str:
+    if outcome.failure is None:
+        return "ok"
+    return "revoked" if outcome is _REVOKED else outcome.failure.kind
 
 
 def _reads_only(source: Source, catalogue: Catalogue, allowed: Allowed) -> bool:

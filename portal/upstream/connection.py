@@ -1,7 +1,8 @@
 """One MCP connection to one upstream, kept open by its own task and opened again after it breaks.
 
 In process (``module``) the SDK's in-memory transport carries it and the verified principal is handed over, one process
-being one trust domain (docs/decisions/0008). Over HTTP (``url``) the agent's own token is never sent.
+being one trust domain (docs/decisions/0008). Over HTTP (``url``) the agent's own token is never sent: a static one is,
+or with ``auth = "exchange"`` a server token of whoever asks.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from portal.settings import Upstream
+from portal.settings import ConfigurationError, Upstream
 from portal.upstream.changes import Changes
+from portal.upstream.exchanged import Exchanged, ServerTokens, asking
 from portal.upstream.failures import Kind, UpstreamFailure
 from portal.upstream.module import load_server
 from portal.upstream.results import is_long, json_of
@@ -48,18 +50,31 @@ ConnectionState = Literal["connecting", "ready", "down"]
 class Connection:
     """The only dialler of one upstream."""
 
-    def __init__(self, name: str, upstream: Upstream, *, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        upstream: Upstream,
+        *,
+        on_change: Callable[[str], None],
+        server_tokens: ServerTokens | None = None,
+    ) -> None:
         self.name = name
         self.state: ConnectionState = "connecting"
         self.detail = ""
         self._upstream = upstream
         self._on_change = on_change
+        self._exchanged = _exchanged(name, upstream, server_tokens)
         self._server = load_server(name, upstream) if upstream.module is not None else None
         self._client: Client | None = None
         self._changes = Changes(name, on_change)
         self._ready = asyncio.Event()
         self._tried = asyncio.Event()
         self._broken = asyncio.Event()
+
+    @property
+    def needs_portal(self) -> bool:
+        """Whether the server answers only once this portal does: it asks for the portal's keys first."""
+        return self._exchanged is not None
 
     async def run(self) -> None:
         """Hold the connection open until cancelled. Never raises for what the upstream does."""
@@ -138,7 +153,7 @@ class Connection:
         request = t.CallToolRequest(
             params=t.CallToolRequestParams(name=tool, arguments=arguments, _meta=cast("t.RequestParamsMeta", meta))
         )
-        with self._mapped(), anyio.fail_after(timeout_s):
+        with self._mapped(), asking(principal), anyio.fail_after(timeout_s):
             # send_request and not call_tool: that one judges every answer against the output schema first, which
             # costs more than the call itself; what leaves the portal is bounded where it enters the program.
             answer = await client.session.send_request(request, t.CallToolResult)
@@ -191,7 +206,9 @@ class Connection:
         timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         # The gate bounds what is in flight; a pool that is full would fail the connection, and with it every call.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
-        async with httpx2.AsyncClient(headers=headers, timeout=timeout, limits=limits, trust_env=False) as http:
+        async with httpx2.AsyncClient(
+            headers=headers, timeout=timeout, limits=limits, trust_env=False, auth=self._exchanged
+        ) as http:
             transport = streamable_http_client(
                 str(self._upstream.url), http_client=http, max_sse_event_size=MAX_EVENT_BYTES
             )
@@ -213,6 +230,14 @@ def _raise_if_cancelled() -> None:
 async def _stopped(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def _exchanged(name: str, upstream: Upstream, server_tokens: ServerTokens | None) -> Exchanged | None:
+    if upstream.auth != "exchange":
+        return None
+    if server_tokens is None:
+        raise ConfigurationError(f"upstreams.{name}.auth: there is nobody here to exchange tokens with")
+    return Exchanged(server_tokens, str(upstream.url))
 
 
 def _leaf(error: BaseException) -> BaseException:

@@ -12,6 +12,7 @@ import mcp_types as t
 
 from portal.settings import ConfigurationError, Upstream
 from portal.upstream.connection import Connection
+from portal.upstream.exchanged import ServerTokens
 from portal.upstream.failures import UpstreamFailure
 from shared_auth.principal import Principal
 
@@ -21,7 +22,7 @@ START_TIMEOUT_S = 10.0
 class Upstreams:
     """The registry of connections. ``changed`` is set whenever any of them may list other tools than before."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
+    def __init__(self, upstreams: Mapping[str, Upstream], server_tokens: ServerTokens | None = None) -> None:
         self.changed = asyncio.Event()
         self._stale: set[str] = set(upstreams)
         for name in upstreams:
@@ -29,7 +30,8 @@ class Upstreams:
                 raise ConfigurationError(f"upstreams.{name}: the name must be one that programs can import")
         self._configured = dict(upstreams)
         self._connections = {
-            name: Connection(name, upstream, on_change=self._mark) for name, upstream in upstreams.items()
+            name: Connection(name, upstream, on_change=self._mark, server_tokens=server_tokens)
+            for name, upstream in upstreams.items()
         }
 
     @asynccontextmanager
@@ -42,7 +44,8 @@ class Upstreams:
             for name, connection in self._connections.items()
         ]
         try:
-            await asyncio.gather(*(c.wait_tried(START_TIMEOUT_S) for c in self._connections.values()))
+            waited = [c for c in self._connections.values() if not c.needs_portal]
+            await asyncio.gather(*(c.wait_tried(START_TIMEOUT_S) for c in waited))
             yield self
         finally:
             for task in tasks:

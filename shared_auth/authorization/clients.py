@@ -16,13 +16,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 
 from shared_auth import opaque
-from shared_auth.authorization import redirects
+from shared_auth.authorization import assertions, redirects
+from shared_auth.authorization.assertions import Assertions
+from shared_auth.authorization.declared import (
+    AUTHORIZATION_CODE,
+    PRIVATE_KEY,
+    PUBLIC,
+    REFRESH_TOKEN,
+    AuthMethod,
+    Declared,
+    DeclaredClient,
+)
 from shared_auth.authorization.parameters import Parameters
 from shared_auth.reasons import Denied, Reason
 from shared_auth.store import changed, clients
 
-AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
-AUTH_METHODS: tuple[AuthMethod, ...] = ("none", "client_secret_basic", "client_secret_post")
+RegistrableMethod = Literal["none", "client_secret_basic", "client_secret_post"]
+AUTH_METHODS: tuple[RegistrableMethod, ...] = ("none", "client_secret_basic", "client_secret_post")
 
 MAX_CLIENTS = 10_000
 UNUSED_S = 86_400
@@ -35,7 +45,7 @@ MAKE_ROOM_S = 900
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered client. ``name`` is what it calls itself and proves nothing."""
+    """A client. ``name`` is what it calls itself and proves nothing, unless the operator ``declared`` it."""
 
     client_id: str
     name: str
@@ -43,6 +53,13 @@ class Client:
     auth_method: AuthMethod
     may_refresh: bool
     secret_hash: str | None = field(default=None, repr=False)
+    declared: DeclaredClient | None = None
+
+    def may(self, grant_type: str) -> bool:
+        """Say whether the client may ask for a token in this way."""
+        if self.declared is not None:
+            return grant_type in self.declared.grant_types
+        return grant_type == AUTHORIZATION_CODE or (grant_type == REFRESH_TOKEN and self.may_refresh)
 
     def redirect_uri(self, wanted: str | None) -> str:
         """Return the address to answer to. Raises Denied, and then nothing may be sent anywhere."""
@@ -58,15 +75,28 @@ class Client:
 class Clients:
     """The registered clients. An expired one does not exist, whether or not it was deleted yet."""
 
-    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float], max_clients: int = MAX_CLIENTS) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        clock: Callable[[], float],
+        max_clients: int = MAX_CLIENTS,
+        declared: Declared | None = None,
+        assertions: Assertions | None = None,
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._max_clients = max_clients
+        self._declared = declared or Declared()
+        self._assertions = assertions
 
     async def find(self, client_id: str | None) -> Client:
         """Return the client. Raises Denied (CLIENT_MISSING, CLIENT_UNKNOWN)."""
         if client_id is None:
             raise Denied(Reason.CLIENT_MISSING)
+        declared = self._declared.find(client_id)
+        if declared is not None:
+            return _of(declared)
         alive = select(clients).where(clients.c.client_id == client_id, clients.c.expires_at > int(self._clock()))
         async with self._engine.connect() as connection:
             row = (await connection.execute(alive)).first()
@@ -111,9 +141,16 @@ class Clients:
         client = await self.find(client_id)
         if client.auth_method != method:
             raise Denied(Reason.CLIENT_METHOD_WRONG)
-        if secret is not None and not hmac.compare_digest(opaque.digest(secret), client.secret_hash or ""):
+        if method == PRIVATE_KEY:
+            await self._prove(form["client_assertion"], client)
+        elif secret is not None and not hmac.compare_digest(opaque.digest(secret), client.secret_hash or ""):
             raise Denied(Reason.CLIENT_SECRET_WRONG)
         return client
+
+    async def _prove(self, assertion: str, client: Client) -> None:
+        if self._assertions is None or client.declared is None:
+            raise Denied(Reason.CLIENT_METHOD_WRONG)
+        await self._assertions.prove(assertion, client.declared)
 
     async def prune(self) -> int:
         """Delete expired clients."""
@@ -136,14 +173,39 @@ def _presented(request: Request, form: Parameters) -> tuple[str | None, str | No
     """Return client id, secret and method as presented; RFC 6749 section 2.3 allows one method per request."""
     headers = request.headers.getlist("authorization")
     in_body = form.get("client_secret")
+    if "client_assertion" in form or "client_assertion_type" in form:
+        return _asserted(form, also=bool(headers) or in_body is not None), None, PRIVATE_KEY
     if not headers:
-        return form.get("client_id"), in_body, "none" if in_body is None else "client_secret_post"
+        return form.get("client_id"), in_body, PUBLIC if in_body is None else "client_secret_post"
     if len(headers) > 1 or in_body is not None:
         raise Denied(Reason.CLIENT_METHODS_MIXED)
     client_id, secret = _basic(headers[0])
     if form.get("client_id", client_id) != client_id:
         raise Denied(Reason.CLIENT_METHODS_MIXED)
     return client_id, secret, "client_secret_basic"
+
+
+def _asserted(form: Parameters, *, also: bool) -> str:
+    if also:
+        raise Denied(Reason.CLIENT_METHODS_MIXED)
+    if form.get("client_assertion_type") != assertions.TYPE or "client_assertion" not in form:
+        raise Denied(Reason.ASSERTION_INVALID)
+    client_id = assertions.claimed_client(form["client_assertion"])
+    if form.get("client_id", client_id) != client_id:  # RFC 7521 section 4.2
+        raise Denied(Reason.CLIENT_METHODS_MIXED)
+    return client_id
+
+
+def _of(declared: DeclaredClient) -> Client:
+    return Client(
+        client_id=declared.client_id,
+        name=declared.name,
+        redirect_uris=declared.redirect_uris,
+        auth_method=declared.auth_method,
+        may_refresh=REFRESH_TOKEN in declared.grant_types,
+        secret_hash=declared.secret_hash,
+        declared=declared,
+    )
 
 
 def _basic(header: str) -> tuple[str, str]:

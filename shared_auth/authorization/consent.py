@@ -115,6 +115,7 @@ class Consent:
             form_target=redirects.form_target(request.redirect_uri),
             consent=await self._questions.ask(session, request),
             client=request.client.name,
+            declared=request.client.declared is not None,
             host=redirects.host(request.redirect_uri),
             loopback=redirects.is_loopback(request.redirect_uri),
             person=person,

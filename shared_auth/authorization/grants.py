@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
@@ -22,6 +22,7 @@ log = logging.getLogger("shared_auth")
 FRESH_S = 0.5
 REMEMBERED = 4_096
 LOCKS = 64
+IDS_PER_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,15 @@ class Grants:
                 if found is None:
                     found = await self._ask(grant_id)
         return found[1]
+
+    async def ended(self, grant_ids: Collection[str]) -> set[str]:
+        """Return which of ``grant_ids`` do not live, as of now. Raises SQLAlchemyError."""
+        wanted, now, living = list(grant_ids), int(self._clock()), set[str]()
+        async with self._engine.connect() as connection:
+            for start in range(0, len(wanted), IDS_PER_QUERY):
+                some = grants.c.grant_id.in_(wanted[start : start + IDS_PER_QUERY])
+                living |= set(await connection.scalars(select(grants.c.grant_id).where(some, is_live(now))))
+        return set(wanted) - living
 
     async def agreed(self, grant: Grant) -> bool:
         """Say whether the person has a living, used grant for exactly this client, address, resource and scope."""

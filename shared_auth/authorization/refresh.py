@@ -86,6 +86,14 @@ class RefreshTokens:
             grant_id = (await connection.execute(found)).scalar()
             return None if grant_id is None else await grants.live(connection, grant_id, now=int(self._clock()))
 
+    async def unspent(self, token: str) -> Grant | None:
+        """Return the living grant of ``token`` if it could be used now, without using it."""
+        now = int(self._clock())
+        fresh = (_T.token_hash == opaque.digest(token)) & _T.used_at.is_(None) & (_T.expires_at > now)
+        async with self._engine.connect() as connection:
+            grant_id = (await connection.execute(select(_T.grant_id).where(fresh))).scalar()
+            return None if grant_id is None else await grants.live(connection, grant_id, now=now)
+
     async def prune(self) -> int:
         """Delete expired tokens, and the sealed successors whose grace is over. Spent ones stay to be recognised."""
         now = int(self._clock())

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from shared_auth import opaque
 from shared_auth.authorization import redirects
 from shared_auth.authorization.answers import answer
-from shared_auth.authorization.clients import AuthMethod, Client, Clients
+from shared_auth.authorization.clients import Client, Clients, RegistrableMethod
 from shared_auth.authorization.parameters import read_body
 from shared_auth.reasons import Denied, Reason
 from shared_auth.settings import SCOPE
@@ -27,7 +27,7 @@ from shared_auth.settings import SCOPE
 BURST = 30
 PER_SECOND = 0.5
 ADDRESSES = 4_096
-PUBLIC: AuthMethod = "none"
+PUBLIC: RegistrableMethod = "none"
 NAMELESS = "A client without a name"
 
 
@@ -59,7 +59,7 @@ class Registration(BaseModel):
     redirect_uris: Annotated[list[StrictStr], Field(min_length=1, max_length=10)]
     client_name: Annotated[StrictStr, Field(max_length=200)] = ""
     # RFC 7591 section 2: what a client that says nothing has registered.
-    token_endpoint_auth_method: AuthMethod = "client_secret_basic"  # noqa: S105 - the name of a method
+    token_endpoint_auth_method: RegistrableMethod = "client_secret_basic"  # noqa: S105 - the name of a method
     grant_types: Annotated[list[StrictStr], Field(max_length=20)] = ["authorization_code"]
     response_types: Annotated[list[StrictStr], Field(max_length=20)] = ["code"]
 

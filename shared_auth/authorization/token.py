@@ -9,7 +9,10 @@ from shared_auth.authorization import codes
 from shared_auth.authorization.answers import answer
 from shared_auth.authorization.clients import Client, Clients
 from shared_auth.authorization.codes import Codes
+from shared_auth.authorization.declared import AUTHORIZATION_CODE, DEVICE_CODE, Declared
+from shared_auth.authorization.devices import Devices
 from shared_auth.authorization.grants import Grant
+from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.parameters import Parameters, read_form
 from shared_auth.authorization.refresh import RefreshTokens
 from shared_auth.authorization.requests import granted_scope, require_resource
@@ -31,6 +34,9 @@ class TokenEndpoint:
         refresh_tokens: RefreshTokens,
         people: People,
         tokens: Tokens,
+        declared: Declared,
+        headless: ClientCredentials,
+        devices: Devices,
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -38,6 +44,9 @@ class TokenEndpoint:
         self._refresh_tokens = refresh_tokens
         self._people = people
         self._tokens = tokens
+        self._served = declared.grant_types
+        self._headless = headless
+        self._devices = devices
 
     async def endpoint(self, request: Request) -> Response:
         """Authenticate the client, judge the request, then spend what it brought. Raises Denied."""
@@ -45,19 +54,26 @@ class TokenEndpoint:
         client = await self._clients.authenticate(request, form)
         require_resource(form.get("resource"), self._settings.resource)
         match form.get("grant_type"):
+            case str(other) if other not in self._served:
+                raise Denied(Reason.GRANT_TYPE_UNSUPPORTED)
+            case "client_credentials":
+                return await self._headless.answer(client, form)
             case "authorization_code":
                 grant = await self._by_code(client, form)
-                refresh_token = await self._refresh_tokens.issue(grant) if client.may_refresh else None
+                refresh_token = await self._first_refresh_token(client, grant)
+            case "urn:ietf:params:oauth:grant-type:device_code":
+                grant = await self._by_device_code(client, form)
+                refresh_token = await self._first_refresh_token(client, grant)
             case "refresh_token":
                 grant, refresh_token = await self._by_refresh_token(client, form)
-            case None:
-                raise Denied(Reason.GRANT_TYPE_MISSING)
             case _:
-                raise Denied(Reason.GRANT_TYPE_UNSUPPORTED)
+                raise Denied(Reason.GRANT_TYPE_MISSING)
         await self._clients.used(client.client_id)
         return await self._issue(grant, refresh_token)
 
     async def _by_code(self, client: Client, form: Parameters) -> Grant:
+        if not client.may(AUTHORIZATION_CODE):
+            raise Denied(Reason.GRANT_TYPE_UNREGISTERED)
         if "code" not in form:
             raise Denied(Reason.CODE_MISSING)
         verifier = form.get("code_verifier", "")
@@ -68,8 +84,23 @@ class TokenEndpoint:
             client_id=client.client_id,
             redirect_uri=form.get("redirect_uri"),
             verifier=verifier,
-            grant_s=self._settings.refresh_token_s if client.may_refresh else self._settings.access_token_s,
+            grant_s=self._life_s(client),
         )
+
+    async def _by_device_code(self, client: Client, form: Parameters) -> Grant:
+        if not client.may(DEVICE_CODE):
+            raise Denied(Reason.GRANT_TYPE_UNREGISTERED)
+        if "device_code" not in form:
+            raise Denied(Reason.DEVICE_MISSING)
+        return await self._devices.collect(
+            form["device_code"], client_id=client.client_id, grant_s=self._life_s(client)
+        )
+
+    def _life_s(self, client: Client) -> int:
+        return self._settings.refresh_token_s if client.may_refresh else self._settings.access_token_s
+
+    async def _first_refresh_token(self, client: Client, grant: Grant) -> str | None:
+        return await self._refresh_tokens.issue(grant) if client.may_refresh else None
 
     async def _by_refresh_token(self, client: Client, form: Parameters) -> tuple[Grant, str]:
         if not client.may_refresh:

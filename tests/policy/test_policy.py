@@ -55,6 +55,15 @@ def test_nobody_writes_when_the_settings_name_no_group() -> None:
     assert not Policy.load([], write_groups=frozenset()).decide(ADA, tool("write")).allowed
 
 
+def test_a_client_that_acts_for_itself_is_a_principal_of_its_own_kind(tmp_path: Path) -> None:
+    robot = Principal("https://id.example", "client:build", "build", groups=frozenset({"portal-writers"}))
+    assert STRICT.decide(robot, tool("write")).allowed
+    assert not STRICT.decide(replace(robot, groups=frozenset()), tool("write")).allowed
+    policy = load(tmp_path, '@id("no-robots") forbid (principal is Client, action, resource);')
+    assert policy.decide(robot, tool("read")).policy_ids == ("no-robots",)
+    assert policy.decide(replace(ADA, client_id="build"), tool("read")).allowed
+
+
 def test_destroying_is_denied_to_everybody() -> None:
     assert not STRICT.decide(ADA, tool("destructive")).allowed
 

@@ -7,10 +7,15 @@ from typing import Any
 import httpx2
 import pytest
 from mcp.client.auth import OAuthClientProvider
+from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider, PrivateKeyJWTOAuthProvider
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.shared_auth.flow import ISSUER, RESOURCE, Flow, query_of
+from shared_auth.service import Auth
+from shared_auth.settings import AuthSettings
+from tests.shared_auth.flow import ISSUER, RESOURCE, Clock, Flow, application, query_of
+from tests.shared_auth.headless import BUILD, NIGHTLY, SECRET, assertion
 
 
 class Storage:
@@ -86,3 +91,26 @@ async def test_the_sdk_client_refreshes_without_the_person_and_asks_again_after_
         await flow.auth.revoke_grants(subject="ada")
         assert (await agent.get("/mcp")).status_code == 200
         assert len(logins) == 2
+
+
+async def test_the_sdk_client_acts_for_itself_by_secret_and_by_signature(
+    settings: AuthSettings, engine: AsyncEngine, clock: Clock
+) -> None:
+    auth = Auth(settings, engine, clients=[BUILD, NIGHTLY], clock=clock)
+    await auth.start()
+    flow = Flow(auth, clock, application(auth))
+
+    async def sign(audience: str) -> str:
+        return assertion(clock, aud=audience)
+
+    providers = [
+        (ClientCredentialsOAuthProvider(RESOURCE, Storage(), "build", SECRET, issuer=ISSUER), "client:build"),
+        (PrivateKeyJWTOAuthProvider(RESOURCE, Storage(), "nightly", sign, issuer=ISSUER), "client:nightly"),
+    ]
+    async with flow.agent, flow.browser:
+        for provider, subject in providers:
+            transport = httpx2.ASGITransport(flow.app)
+            async with httpx2.AsyncClient(transport=transport, base_url=ISSUER, auth=provider) as agent:
+                answer = await agent.get("/mcp")
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["principal"]["subject"] == subject

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared_auth import jose
 from shared_auth.people import People, Person
 from shared_auth.principal import Principal
 from shared_auth.service import Auth
@@ -75,6 +76,19 @@ async def test_replicas_that_meet_the_same_person_at_once_store_one(engine: Asyn
     await people.remember(renamed, now=2)
     assert await people.find("grace") == renamed
     assert await people.find("nobody") is None
+
+
+@BOTH
+async def test_of_many_grants_those_that_ended_are_named(auth: Auth, clock: Clock) -> None:
+    tokens = [await auth.local_token(client_id=f"c{n}", ttl_s=60 + n % 2) for n in range(4)]
+    known = [str(jose.claimed(token)["gid"]) for token in tokens]
+    unknown = {f"unknown-{n}" for n in range(600)}
+    assert await auth.ended_grants([]) == set()
+    assert await auth.ended_grants([*known, *unknown]) == unknown
+    await auth.revoke_grants(client_id="c1")
+    assert await auth.ended_grants(known) == {known[1]}
+    clock.advance(60)
+    assert await auth.ended_grants(known) == {known[0], known[1], known[2]}
 
 
 async def test_no_secret_reaches_the_log(flow: Flow, caplog: Any) -> None:

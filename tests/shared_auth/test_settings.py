@@ -30,6 +30,7 @@ def test_the_secret_is_in_no_repr() -> None:
         ({"secret": b"short"}, "secret"),
         ({"secret": "s" * 32}, "secret"),
         ({"issuer": "https://portal.example/"}, "issuer"),
+        ({"local_subject": "client:build"}, "local_subject"),
         ({"issuer": "https://Portal.example"}, "issuer"),
         ({"issuer": "https://portal.example/auth"}, "issuer"),
         ({"issuer": "https://user@portal.example"}, "issuer"),
