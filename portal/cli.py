@@ -22,7 +22,7 @@ from portal.sandbox.contract import SandboxUnavailable
 from portal.serve import serve as serve_portal
 from portal.settings import ConfigurationError, load
 from portal.store.database import DatabaseRefused
-from shared_auth.settings import ConfigurationError as AuthConfigurationError
+from shared_auth.configuration import ConfigurationError as AuthConfigurationError
 
 T = TypeVar("T")
 

@@ -91,17 +91,18 @@ def key_id(token: object) -> object:
     return _header(token).get("kid")
 
 
-def verify(token: object, keys: Mapping[str, Key], *, typ: str) -> dict[str, Any]:
+def verify(token: object, keys: Mapping[str, Key], *, typ: str, untyped: bool = False) -> dict[str, Any]:
     """Return the claims of a compact JWS whose signature one key of ``keys`` (by ``kid``) made.
 
     Guarantees only the signature and the header (RFC 7515, RFC 8725 sections 3.1 and 3.11): claims are judged by the
-    caller. ``typ`` must match exactly, ignoring case. Raises BadToken for everything else.
+    caller. ``typ`` must match exactly, ignoring case; with ``untyped`` it may be absent, as in ID tokens. Raises
+    BadToken for everything else.
     """
     header = _header(token)
     if _FORBIDDEN_HEADERS & header.keys():
         raise BadToken("header parameter refused")
     kid, alg, given = header.get("kid"), header.get("alg"), header.get("typ")
-    if not isinstance(given, str) or given.lower() != typ.lower():
+    if not (untyped and "typ" not in header) and (not isinstance(given, str) or given.lower() != typ.lower()):
         raise BadToken("wrong typ")
     if not isinstance(alg, str) or alg not in ALGORITHMS:
         raise BadToken("algorithm refused")

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from shared_auth.authorization.answers import CROSS_ORIGIN
-from shared_auth.authorization.clients import AUTH_METHODS
+from shared_auth.authorization.client import AUTH_METHODS
 from shared_auth.keys import Keys
 from shared_auth.settings import SCOPE, AuthSettings
 
@@ -34,6 +34,7 @@ def protected_resource(settings: AuthSettings) -> dict[str, Any]:
 def authorization_server(settings: AuthSettings) -> dict[str, Any]:
     """Return the RFC 8414 document."""
     issuer = settings.issuer
+    by_document = {} if settings.documents is None else {"client_id_metadata_document_supported": True}
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
@@ -49,6 +50,7 @@ def authorization_server(settings: AuthSettings) -> dict[str, Any]:
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "authorization_response_iss_parameter_supported": True,
+        **by_document,
     }
 
 

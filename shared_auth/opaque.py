@@ -9,7 +9,20 @@ import hashlib
 import secrets
 from typing import Literal
 
-Kind = Literal["code", "refresh", "client", "secret", "session", "consent", "link", "grant"]
+Kind = Literal[
+    "code",
+    "refresh",
+    "client",
+    "secret",
+    "session",
+    "consent",
+    "link",
+    "grant",
+    "browser",
+    "login",
+    "nonce",
+    "verifier",
+]
 
 _PREFIX: dict[Kind, str] = {
     "code": "mpc_",
@@ -20,6 +33,10 @@ _PREFIX: dict[Kind, str] = {
     "consent": "mpq_",
     "link": "mpl_",
     "grant": "mpg_",
+    "browser": "mpb_",
+    "login": "mpo_",
+    "nonce": "mpn_",
+    "verifier": "mpv_",
 }
 
 

@@ -5,31 +5,39 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from shared_auth import metadata, opaque
+from shared_auth.addresses import lookup
 from shared_auth.authorization.answers import CROSS_ORIGIN, oauth
 from shared_auth.authorization.authorize import Authorize
 from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.codes import Codes
-from shared_auth.authorization.consent import Consent, Questions
+from shared_auth.authorization.consent import Consent
+from shared_auth.authorization.documents import Documents, Lookup
 from shared_auth.authorization.grants import Grant, Grants
 from shared_auth.authorization.local import Links, LocalSignIn
 from shared_auth.authorization.pages import for_people
+from shared_auth.authorization.questions import Questions
 from shared_auth.authorization.refresh import RefreshTokens
 from shared_auth.authorization.register import Register
 from shared_auth.authorization.revoke import Revoke
 from shared_auth.authorization.sessions import Cookies, Sessions
+from shared_auth.authorization.sign_out import SignOut
 from shared_auth.authorization.token import TokenEndpoint
+from shared_auth.configuration import ConfigurationError
+from shared_auth.identity.identity import Identity
 from shared_auth.keys import Keys
+from shared_auth.outbound import Outbound
 from shared_auth.people import People, Person
 from shared_auth.principal import Principal
 from shared_auth.resource import Door
 from shared_auth.sealing import Seal
-from shared_auth.settings import SCOPE, AuthSettings, ConfigurationError
+from shared_auth.settings import SCOPE, AuthSettings
 from shared_auth.tokens import Tokens
 
 WEB_CLIENT = "portal-web"
@@ -41,9 +49,19 @@ class Auth:
     """One portal's auth flow over one database. Create it once, ``await start()``, then use the rest.
 
     ``clock`` gives epoch seconds. Every replica on the same database with the same secret is the same portal.
+    ``transport`` and ``resolve`` replace the network and its names.
     """
 
-    def __init__(self, settings: AuthSettings, engine: AsyncEngine, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: AuthSettings,
+        engine: AsyncEngine,
+        *,
+        clock: Callable[[], float] = time.time,
+        transport: httpx.AsyncBaseTransport | None = None,
+        resolve: Lookup = lookup,
+    ) -> None:
+        outbound = Outbound(transport=transport)
         seal = Seal(settings.secret)
         self._settings = settings
         self._clock = clock
@@ -53,11 +71,18 @@ class Auth:
         self._sessions = Sessions(engine, clock=clock)
         self._cookies = Cookies(settings)
         self._links = Links(engine, clock=clock)
-        self._clients = Clients(engine, clock=clock)
+        known = settings.documents
+        documents = None if known is None else Documents(known, outbound, clock=clock, resolve=resolve)
+        self._clients = Clients(engine, clock=clock, documents=documents)
         self._grants = Grants(engine, clock=clock)
         self._codes = Codes(engine, self._grants, clock=clock)
         self._refresh_tokens = RefreshTokens(engine, self._grants, seal, life_s=settings.refresh_token_s, clock=clock)
         self._questions = Questions(engine, clock=clock)
+        self._identity = (
+            None
+            if settings.oidc is None
+            else Identity(settings.oidc, engine, seal, outbound, self._cookies, issuer=settings.issuer, clock=clock)
+        )
         self._person = Person(settings.local_subject, settings.local_name, settings.local_email, settings.local_groups)
 
     async def start(self) -> None:
@@ -69,9 +94,12 @@ class Auth:
     def routes(self) -> list[Route]:
         """Return the routes of the authorization server and of the public documents."""
         settings, clients, tokens = self._settings, self._clients, self._tokens
-        consent = Consent(settings, self._questions, clients, self._codes, self._sessions, self._cookies)
+        departure = None if self._identity is None else self._identity.departure
+        consent = Consent(settings, self._questions, clients, self._codes, self._sessions, self._cookies, departure)
         authorize = Authorize(settings, clients, self._sessions, self._cookies, self._people, self._grants, consent)
-        token = TokenEndpoint(settings, clients, self._codes, self._refresh_tokens, self._people, tokens)
+        token = TokenEndpoint(
+            settings, clients, self._codes, self._refresh_tokens, self._people, tokens, clock=self._clock
+        )
         revoke = Revoke(clients, self._grants, self._refresh_tokens, tokens, resource=settings.resource)
         register = Register(clients, clock=self._clock)
         found = metadata.routes(settings, self._keys)
@@ -80,9 +108,12 @@ class Auth:
             found.append(Route(f"/{path}", endpoint, methods=["POST", "OPTIONS"], middleware=CROSS_ORIGIN))
         found.append(Route("/authorize", for_people(authorize.endpoint), methods=["GET"]))
         found.append(Route("/consent", for_people(consent.endpoint), methods=["POST"]))
-        local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
-        found.append(Route("/sign-out", for_people(local.sign_out), methods=["POST"]))
+        sign_out = SignOut(self._sessions, self._cookies, departure, issuer=settings.issuer)
+        found.append(Route("/sign-out", for_people(sign_out.endpoint), methods=["POST"]))
+        if self._identity is not None:
+            found += self._identity.routes(self._people, self._sessions, consent)
         if settings.local_sign_in:
+            local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
             found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
         return found
@@ -137,11 +168,12 @@ class Auth:
 
     async def prune(self) -> int:
         """Delete what has expired and return how many rows; take over new signing keys. Run it hourly."""
+        identity = [] if self._identity is None else [self._identity.prune]
         rooms = (
             *(self._keys, self._links, self._sessions, self._questions),
             *(self._codes, self._refresh_tokens, self._grants, self._clients),
         )
-        return sum([await room.prune() for room in rooms])
+        return sum([await prune() for prune in (*(room.prune for room in rooms), *identity)])
 
     def _require_local(self) -> None:
         if not self._settings.local_sign_in:

@@ -16,7 +16,13 @@ from shared_auth.reasons import ALARMS, Denied, Reason
 log = logging.getLogger("shared_auth")
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-RETRY_AFTER = {Reason.REGISTRATION_TOO_FAST: "60", Reason.REGISTRATION_FULL: "900", Reason.STORE_DOWN: "1"}
+RETRY_AFTER = {
+    Reason.REGISTRATION_TOO_FAST: "60",
+    Reason.REGISTRATION_FULL: "900",
+    Reason.STORE_DOWN: "1",
+    Reason.DOCUMENT_TOO_FAST: "60",
+    Reason.DOCUMENT_UNREACHABLE: "10",
+}
 
 # Web clients such as MCP Inspector call these from their own origin. No cookie counts on any of them, and the wildcard
 # keeps browsers from sending one.

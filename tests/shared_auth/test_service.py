@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared_auth.configuration import ConfigurationError
 from shared_auth.people import People, Person
 from shared_auth.principal import Principal
 from shared_auth.service import Auth
-from shared_auth.settings import AuthSettings, ConfigurationError
+from shared_auth.settings import AuthSettings
 from tests.shared_auth.flow import BOTH, ISSUER, Clock, Flow
 
 
