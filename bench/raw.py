@@ -1,6 +1,7 @@
 """A client that costs nearly nothing: one kept connection, one request at a time, bytes in and bytes out.
 
-The SDK's client spends more on a call than a server does; with many clients on one machine it would be measured instead.
+The SDK's client spends more on a call than a server does; with many clients on one machine it would be measured
+instead.
 """
 
 from __future__ import annotations
