@@ -79,6 +79,7 @@ class Reason(StrEnum):
     LINK_UNKNOWN = auto()
     # Sign-in through the provider (OpenID Connect)
     LOGIN_UNKNOWN = auto()
+    SIGN_IN_TOO_FAST = auto()
     PROVIDER_DOWN = auto()
     PROVIDER_FOREIGN = auto()
     PROVIDER_REFUSED = auto()
@@ -210,6 +211,7 @@ _TABLE = {
         "invalid_request",
         "This sign-in was finished before, has expired, or was started in another browser.",
     ),
+    Reason.SIGN_IN_TOO_FAST: (429, "temporarily_unavailable", "Too many sign-ins from here: try again in a minute."),
     Reason.PROVIDER_DOWN: (503, "temporarily_unavailable", "The company's sign-in does not answer: try again shortly."),
     Reason.PROVIDER_FOREIGN: (400, "access_denied", "The sign-in was answered by another provider than was asked."),
     Reason.PROVIDER_REFUSED: (403, "access_denied", "The company's sign-in did not let you in."),

@@ -53,9 +53,10 @@ class Authorize:
             return refuse(refused.reason, refused.location)
         session = await self._sessions.find(self._cookies.session(request))
         person = None if session is None else await self._people.find(session.subject)
-        if (session is None or person is None) and self._consent.precedes_sign_in:
-            return await self._consent.ask_browser(request, wanted)
         if session is None or person is None:
+            question = await self._consent.ask_browser(request, wanted)
+            if question is not None:
+                return question
             response = page("not_signed_in.html", client=wanted.client.name, local=settings.local_sign_in)
             self._cookies.wait(response, query)
             return response

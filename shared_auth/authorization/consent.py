@@ -54,19 +54,21 @@ class Consent:
         self._cookies = cookies
         self._departure = departure
 
-    @property
-    def precedes_sign_in(self) -> bool:
-        """Whether people are asked before they sign in, because they sign in elsewhere."""
-        return self._departure is not None
-
     async def ask(self, session: Session, person: Person, request: AuthorizationRequest) -> Response:
         """Return the page that asks ``person``."""
         return self._page(request, await self._questions.ask(session.session_hash, request), person, "")
 
-    async def ask_browser(self, request: Request, wanted: AuthorizationRequest) -> Response:
-        """Return the page that asks whoever sits before the browser that sent ``request``, and a cookie to know it."""
+    async def ask_browser(self, request: Request, wanted: AuthorizationRequest) -> Response | None:
+        """Return the page that asks whoever sits before the browser that sent ``request``, and a cookie to know it.
+
+        None when people do not sign in elsewhere: then they sign in first. Raises Denied for too many at once.
+        """
+        if self._departure is None:
+            return None
+        self._departure.admit(request)
+        provider = self._departure.settings.name
         browser = self._cookies.browser(request) or opaque.new("browser")
-        response = self._page(wanted, await self._questions.ask(opaque.digest(browser), wanted), None, self._provider)
+        response = self._page(wanted, await self._questions.ask(opaque.digest(browser), wanted), None, provider)
         self._cookies.know(response, browser)
         return response
 
@@ -115,10 +117,6 @@ class Consent:
             extra={"grant_id": grant.grant_id, "subject": grant.subject, "client_id": grant.client_id},
         )
         return redirect(redirects.answer(grant.redirect_uri, code=code, state=state, iss=self._settings.issuer))
-
-    @property
-    def _provider(self) -> str:
-        return "" if self._departure is None else self._departure.settings.name
 
     def _asked(self, request: Request, session: Session | None) -> list[str]:
         """Return as whom this browser may have been asked; it may have signed in since, in another window."""

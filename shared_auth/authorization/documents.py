@@ -41,7 +41,7 @@ STALE_S = 86_400
 """How long an expired document still counts while its host cannot be reached at all."""
 AT_ONCE = 8
 BURST, PER_SECOND = 20, 0.2
-"""Fetches per publishing host: nobody can have us flood one."""
+"""Fetches per address: nobody can have us flood one, however many names lead to it."""
 
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
@@ -92,8 +92,6 @@ class Documents:
             return await self._renew(url, host, kept)
 
     async def _renew(self, url: str, host: str, kept: _Kept | None) -> Client:
-        if not self._pace.take(host):
-            raise Denied(Reason.DOCUMENT_TOO_FAST)
         try:
             async with self._at_once:
                 answer = await self._fetch(url, host)
@@ -115,7 +113,7 @@ class Documents:
         return client
 
     async def _fetch(self, url: str, host: str) -> Answer:
-        """Return the answer of the first address of ``host`` that gives one. Raises Unreachable."""
+        """Return the answer of the first address of ``host`` that gives one. Raises Unreachable or Denied."""
         try:
             async with asyncio.timeout(5):
                 found = await self._resolve(host)
@@ -126,6 +124,8 @@ class Documents:
         for address in permitted(found, self._settings.networks)[:MAX_TRIES]:
             # By address, so that the name cannot resolve to another one between this check and the connection.
             target = f"[{address}]" if ":" in address else address
+            if not self._pace.take(address):
+                raise Denied(Reason.DOCUMENT_TOO_FAST)
             pinned = parts._replace(netloc=target if parts.port is None else f"{target}:{parts.port}").geturl()
             try:
                 return await self._outbound.send(

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from starlette.requests import Request
 from starlette.responses import Response
 
 from shared_auth.authorization import redirects
+from shared_auth.authorization.pace import Pace
 from shared_auth.authorization.pages import redirect
 from shared_auth.authorization.questions import Question
 from shared_auth.authorization.sessions import Cookies
 from shared_auth.identity.logins import Logins
 from shared_auth.identity.provider import Discovery
 from shared_auth.identity.settings import OidcSettings
+from shared_auth.reasons import Denied, Reason
 
 CALLBACK = "/sign-in/callback"
+BURST, PER_SECOND = 600, 5.0
+"""Ways to the provider that one address may begin: each is stored, and nobody needs to be signed in for it."""
 
 
 class Departure:
     """Sends a browser to the provider."""
 
     def __init__(
-        self, settings: OidcSettings, discovery: Discovery, logins: Logins, cookies: Cookies, *, issuer: str
+        self,
+        settings: OidcSettings,
+        discovery: Discovery,
+        logins: Logins,
+        cookies: Cookies,
+        *,
+        issuer: str,
+        clock: Callable[[], float],
     ) -> None:
         self.settings = settings
         self._discovery = discovery
         self._logins = logins
         self._cookies = cookies
         self._issuer = issuer
+        self._pace = Pace(burst=BURST, per_second=PER_SECOND, clock=clock)
+
+    def admit(self, request: Request) -> None:
+        """Raises Denied (SIGN_IN_TOO_FAST) when the address of ``request`` begins too many sign-ins."""
+        if not self._pace.take(request.client.host if request.client else ""):
+            raise Denied(Reason.SIGN_IN_TOO_FAST)
 
     @property
     def redirect_uri(self) -> str:

@@ -42,7 +42,7 @@ class Identity:
         self._cookies = cookies
         self._issuer = issuer
         self._clock = clock
-        self.departure = Departure(settings, self._discovery, self._logins, cookies, issuer=issuer)
+        self.departure = Departure(settings, self._discovery, self._logins, cookies, issuer=issuer, clock=clock)
 
     def routes(self, people: People, sessions: Sessions, consent: Consent) -> list[Route]:
         """Return the pages of this sign-in."""

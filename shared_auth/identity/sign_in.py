@@ -66,6 +66,7 @@ class ProviderSignIn:
     async def sign_in(self, request: Request) -> Response:
         """Answer ``POST /sign-in``: leave for the provider. Raises Denied."""
         require_same_origin(request, self._issuer)
+        self._departure.admit(request)
         return await self._departure.leave(None)
 
     async def callback(self, request: Request) -> Response:

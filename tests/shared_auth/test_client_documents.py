@@ -401,12 +401,19 @@ async def test_many_requests_at_once_fetch_once(flow: Flow, web: Web) -> None:
 
 
 async def test_nobody_can_have_us_flood_a_host(flow: Flow, web: Web) -> None:
-    answers = [await asks(flow, f"{URL}?") for _ in range(3)]
     answers = [await asks(flow, f"https://agent.example/{number}") for number in range(BURST + 5)]
     assert [answer.status_code for answer in answers] == [400] * BURST + [429] * 5
     assert len(web.asked) == BURST
-    web.names["other.example"] = [PUBLIC]
-    assert (await asks(flow, "https://other.example/a")).status_code == 400, "another host has a pace of its own"
+    web.names |= {"other.example": [PUBLIC], "elsewhere.example": ["93.184.216.35"]}
+    assert (await asks(flow, "https://other.example/a")).status_code == 429, "another name for the same address"
+    assert (await asks(flow, "https://elsewhere.example/a")).status_code == 400
+    flow.clock.advance(5)
+    assert (await asks(flow, "https://agent.example/later")).status_code == 400
+
+
+async def test_a_name_that_does_not_resolve_is_no_client_for_now(flow: Flow, web: Web) -> None:
+    assert (await asks(flow, "https://nowhere.example/a")).status_code == 503
+    assert web.asked == []
 
 
 async def test_only_so_many_documents_are_kept(flow: Flow, web: Web) -> None:
@@ -416,7 +423,7 @@ async def test_only_so_many_documents_are_kept(flow: Flow, web: Web) -> None:
 
     web.reply = mirror
     for number in range(MAX_DOCUMENTS + 1):
-        web.names[f"a{number}.example"] = [PUBLIC]
+        web.names[f"a{number}.example"] = [f"93.184.{number // 256}.{number % 256}"]
         await flow.token(grant_type="x", client_id=f"https://a{number}.example/c")
     await flow.token(grant_type="x", client_id=f"https://a{MAX_DOCUMENTS}.example/c")
     assert len(web.asked) == MAX_DOCUMENTS + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import hmac
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,11 +13,15 @@ from urllib.parse import quote_plus
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from jose import jwk
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared_auth import store
+from shared_auth import jose, keys, store
 from shared_auth.configuration import ConfigurationError
+from shared_auth.identity.departure import BURST
 from shared_auth.identity.logins import LOGIN_S
 from shared_auth.identity.settings import OidcSettings
 from shared_auth.service import Auth
@@ -248,8 +253,6 @@ async def test_a_code_that_the_provider_does_not_take_signs_nobody_in(
 
 
 def _alien(claims: Any) -> str:
-    from shared_auth import jose, keys
-
     return jose.sign(claims, keys.generate(), typ="JWT")
 
 
@@ -449,6 +452,95 @@ async def test_a_client_that_has_gone_meanwhile_is_told_nothing(
     assert answer.status_code == 400
     assert "location" not in answer.headers
     assert company.count("/token") == 0
+
+
+async def test_one_address_cannot_fill_the_store_with_questions_and_does_not_slow_the_others(flow: Flow) -> None:
+    client_id = (await flow.register())["client_id"]
+    for _ in range(BURST):
+        flow.browser.cookies.clear()
+        answer = await flow.browser.post("/sign-in")
+    assert answer.status_code == 303
+    assert (await flow.browser.post("/sign-in")).status_code == 429
+    assert (await flow.authorize(client_id)).status_code == 429
+    async with flow.client("192.0.2.7") as elsewhere:
+        assert (await elsewhere.get("/authorize", params=flow.request(client_id))).status_code == 200
+    flow.clock.advance(1)
+    assert (await flow.authorize(client_id)).status_code == 200
+
+
+async def test_a_sign_in_that_was_sealed_with_another_secret_is_unknown(
+    flow: Flow, company: Company, engine: AsyncEngine
+) -> None:
+    _, location = await departure(flow)
+    async with engine.begin() as connection:
+        await connection.execute(store.logins.update().values(sealed=b"x" * 40))
+    assert (await flow.browser.get(company.comes_back(location))).status_code == 400
+
+
+@pytest.mark.parametrize("answer", [{}, {"id_token": 7}, {"id_token": "a.b.c", "access_token": 7}])
+async def test_an_answer_without_an_id_token_signs_nobody_in(flow: Flow, company: Company, answer: Any) -> None:
+    company.replies["/token"] = lambda _: httpx.Response(200, json=answer)
+    assert query_of((await signed_in(flow, company)).headers["location"])["error"] == "server_error"
+
+
+async def test_keys_that_cannot_verify_are_left_out_and_an_ambiguous_id_refuses_all(
+    flow: Flow, company: Company
+) -> None:
+    good = company.published[0]
+    useless: list[Any] = [
+        "no key",
+        {"kty": "oct", "k": "c2VjcmV0", "kid": good["kid"]},
+        {**good, "kid": "for encryption", "use": "enc"},
+        {name: value for name, value in good.items() if name != "kid"},
+    ]
+    company.published[:0] = useless
+    assert "code" in query_of((await signed_in(flow, company)).headers["location"])
+    company.published.append(good)
+    flow.clock.advance(600)
+    assert "error" in query_of((await signed_in(flow, company)).headers["location"])
+    company.published[:] = [good] * 65
+    flow.clock.advance(30)
+    assert "error" in query_of((await signed_in(flow, company)).headers["location"])
+
+
+async def test_a_provider_without_a_secret_for_us_is_asked_as_a_public_client(
+    settings: AuthSettings, engine: AsyncEngine, clock: Clock, company: Company
+) -> None:
+    assert settings.oidc is not None
+    public = dataclasses.replace(settings, oidc=dataclasses.replace(settings.oidc, client_secret=""))
+    auth = Auth(public, engine, clock=clock, transport=company.transport)
+    await auth.start()
+    flow = Flow(auth, clock, application(auth))
+    async with flow.agent, flow.browser:
+        assert "code" in query_of((await signed_in(flow, company)).headers["location"])
+    (request,) = [r for r in company.asked if r.url.path == "/token"]
+    assert "authorization" not in request.headers
+    assert f"client_id={quote_plus(CLIENT_ID)}".encode() in request.content
+
+
+async def test_a_sender_of_rs256_id_tokens_is_believed_too_and_its_key_is_no_hmac_secret(
+    flow: Flow, company: Company
+) -> None:
+    private = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    key = jwk.construct(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), "RS256")
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    company.published[:] = [{**key.public_key().to_dict(), "kid": "rsa"}]
+    company.sign = lambda claims: jose.sign(claims, {**key.to_dict(), "kid": "rsa"}, typ="JWT")
+    assert "code" in query_of((await signed_in(flow, company)).headers["location"])
+
+    def confused(claims: Any) -> str:
+        parts = [{"alg": "HS256", "typ": "JWT", "kid": "rsa"}, dict(claims)]
+        signed = ".".join(base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=").decode() for p in parts)
+        mac = hmac.new(pem, signed.encode(), "sha256").digest()
+        return f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
+    company.sign = confused
+    assert query_of((await signed_in(flow, company)).headers["location"])["error"] == "server_error"
+
+
+async def test_an_access_token_of_ours_or_theirs_is_no_id_token(flow: Flow, company: Company) -> None:
+    company.sign = lambda claims: jose.sign(claims, company.key, typ="at+jwt")
+    assert query_of((await signed_in(flow, company)).headers["location"])["error"] == "server_error"
 
 
 async def test_a_person_may_sign_in_without_an_agent_and_only_by_pressing_the_button(
