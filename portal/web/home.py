@@ -21,7 +21,8 @@ HEADERS = {
     "form-action 'self'; base-uri 'none'",
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not no-referrer: with it browsers send "Origin: null" with the sign-out form, and it would be refused.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 _PAGES = Environment(loader=PackageLoader("portal.web"), autoescape=True)
