@@ -158,6 +158,10 @@ class Auth:
         person = None if session is None else await self._people.find(session.subject)
         return None if person is None else self._principal(person, WEB_CLIENT, "portal web pages", "")
 
+    async def provider_ready(self) -> bool | None:
+        """Say whether the company's provider answers as it must; None when people sign in locally. The log says why."""
+        return None if self._identity is None else await self._identity.ready()
+
     async def revoke_grants(self, subject: str | None = None, client_id: str | None = None) -> int:
         """End the living grants of ``subject`` and/or ``client_id``, or all; return how many there were.
 

@@ -19,6 +19,7 @@ from shared_auth.identity.settings import OidcSettings
 from shared_auth.identity.sign_in import ProviderSignIn
 from shared_auth.outbound import Outbound
 from shared_auth.people import People
+from shared_auth.reasons import Denied
 from shared_auth.sealing import Seal
 
 
@@ -38,7 +39,8 @@ class Identity:
     ) -> None:
         self._logins = Logins(engine, seal, clock=clock)
         self._discovery = Discovery(settings, outbound, clock=clock)
-        self._exchange = Exchange(settings, self._discovery, ProviderKeys(outbound, clock=clock), outbound, clock=clock)
+        self._keys = ProviderKeys(outbound, clock=clock)
+        self._exchange = Exchange(settings, self._discovery, self._keys, outbound, clock=clock)
         self._cookies = cookies
         self._issuer = issuer
         self._clock = clock
@@ -63,6 +65,13 @@ class Identity:
             Route("/sign-in", for_people(sign_in.sign_in), methods=["POST"]),
             Route(CALLBACK, for_people(sign_in.callback), methods=["GET"]),
         ]
+
+    async def ready(self) -> bool:
+        """Say whether the provider answers, can be believed, and publishes a key that may sign an ID token."""
+        try:
+            return bool(await self._keys.having(None, (await self._discovery.provider()).jwks_uri))
+        except Denied:
+            return False
 
     async def prune(self) -> int:
         """Delete sign-ins that are answered or expired."""

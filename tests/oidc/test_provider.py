@@ -226,6 +226,12 @@ def test_a_person_who_turns_back_at_the_provider_gets_a_refusal_that_the_agent_u
         assert (told["error"], told["state"], told["iss"]) == ("access_denied", "four", stage.portal.base)
 
 
+def test_the_operators_check_asks_the_provider(stage: Stage) -> None:
+    done = stage.portal.command("check")
+    assert f"{stage.issuer}: ready" in done.stdout, done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
 def test_the_log_of_the_portal_holds_no_secret(stage: Stage) -> None:
     log = stage.portal.log.read_text(encoding="utf-8")
     assert SECRET not in log

@@ -30,6 +30,7 @@ async def test_a_token_of_the_command_line_works_in_the_portal_on_the_same_datab
 
 
 async def test_the_local_person_acts_without_a_token(auth: Auth) -> None:
+    assert await auth.provider_ready() is None
     principal = await auth.local_principal()
     assert principal == Principal(
         issuer=ISSUER,

@@ -382,6 +382,17 @@ async def test_a_broken_document_signs_nobody_in_and_breaks_nothing(
     assert "code" in query_of((await signed_in(flow, company)).headers["location"])
 
 
+async def test_the_operator_can_ask_whether_the_provider_is_ready(flow: Flow, company: Company) -> None:
+    company.replies["/keys"] = lambda _: httpx.Response(200, json={"keys": []})
+    assert await flow.auth.provider_ready() is False
+    flow.clock.advance(30)
+    del company.replies["/keys"]
+    assert await flow.auth.provider_ready() is True
+    company.replies["/.well-known/openid-configuration"] = lambda _: httpx.Response(500)
+    flow.clock.advance(3_600)
+    assert await flow.auth.provider_ready() is False
+
+
 async def test_a_provider_that_is_down_is_not_asked_by_everybody(flow: Flow, company: Company) -> None:
     company.replies["/.well-known/openid-configuration"] = lambda _: httpx.Response(500)
     await asyncio.gather(*(flow.browser.post("/sign-in") for _ in range(20)))
