@@ -40,10 +40,13 @@ def page() -> str:
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         kind = field.annotation
+        inner = [one for one in get_args(kind) if isinstance(one, type) and issubclass(one, BaseModel)]
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _fields(kind, f"{prefix}{name}.")
         else:
             yield prefix + name, field
+            for section in inner if prefix else []:  # one that may be absent, as auth.oidc
+                yield from _fields(section, f"{prefix}{name}.")
 
 
 def _row(name: str, field: FieldInfo) -> str:
@@ -51,6 +54,8 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
     value: Any = field.get_default(call_default_factory=True, validated_data={})
     if value is None or isinstance(value, SecretStr):
         return "none"

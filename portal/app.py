@@ -37,11 +37,13 @@ from portal.programs.search import Search
 from portal.sandbox.contract import Limits, Options
 from portal.sandbox.engines import Engines
 from portal.secret import secret_of
-from portal.settings import AuthClient, PortalSettings
+from portal.settings import AuthClient, DocumentsSection, OidcSection, PortalSettings
 from portal.store.database import migrate, open_database
 from portal.upstream.registry import Upstreams
 from portal.web.home import Home
 from shared_auth.authorization.declared import AuthMethod, DeclaredClient, read_keys
+from shared_auth.authorization.document_settings import DocumentSettings
+from shared_auth.identity.settings import OidcSettings
 from shared_auth.service import Auth
 from shared_auth.settings import AuthSettings
 
@@ -112,7 +114,7 @@ async def open_portal(
                 max_request_bytes=settings.max_request_bytes,
             )
             async with endpoint.running(), _pruning(auth):
-                home = Home(auth, catalogue, gate, settings.endpoint)
+                home = Home(auth, catalogue, gate, settings.endpoint, sign_in_link=settings.local_sign_in)
                 app = application(auth, endpoint, home, security)
                 yield Portal(settings, app, auth, search, programs, upstreams, catalogue, sandbox, audit, engine)
 
@@ -180,11 +182,39 @@ def auth_settings(settings: PortalSettings) -> AuthSettings:
         secret=secret_of(settings),
         access_token_s=section.access_token_s,
         refresh_token_s=section.refresh_token_s,
-        local_sign_in=section.local_sign_in,
+        local_sign_in=settings.local_sign_in,
         local_subject=section.local_person.subject,
         local_name=section.local_person.name,
         local_email=section.local_person.email,
         local_groups=frozenset(section.local_person.groups),
+        oidc=_oidc(section.oidc),
+        documents=_documents(section.client_documents),
+    )
+
+
+def _oidc(section: OidcSection | None) -> OidcSettings | None:
+    if section is None:
+        return None
+    return OidcSettings(
+        issuer=section.issuer,
+        client_id=section.client_id,
+        client_secret="" if section.client_secret is None else section.client_secret.get_secret_value(),
+        scopes=tuple(section.scopes),
+        groups_claim=section.groups_claim,
+        required_claims=section.required_claims,
+        extra_audiences=frozenset(section.extra_audiences),
+        sign_in_again_s=section.sign_in_again_s,
+    )
+
+
+def _documents(section: DocumentsSection) -> DocumentSettings | None:
+    if not section.enabled:
+        return None
+    return DocumentSettings(
+        hosts=frozenset(section.hosts),
+        fetch=section.fetch,
+        private_networks=tuple(section.private_networks),
+        seeded=section.seeded,
     )
 
 

@@ -23,7 +23,7 @@ from portal.serve import serve as serve_portal
 from portal.settings import ConfigurationError, load
 from portal.store.database import DatabaseRefused
 from shared_auth import opaque
-from shared_auth.settings import ConfigurationError as AuthConfigurationError
+from shared_auth.configuration import ConfigurationError as AuthConfigurationError
 
 T = TypeVar("T")
 

@@ -28,8 +28,18 @@ async def inspect(settings: PortalSettings) -> tuple[str, bool]:
     with tempfile.TemporaryDirectory() as folder:
         async with open_portal(settings, demo_dir=Path(folder)) as portal:
             upstreams, reachable = await _upstreams(portal)
+            provider, answers = await _provider(portal)
             layers, confined = _layers(portal)
-    return "\n".join([*lines, *upstreams, *layers]), reachable and (confined or settings.jail == "degrade")
+    healthy = reachable and answers and (confined or settings.jail == "degrade")
+    return "\n".join([*lines, *provider, *upstreams, *layers]), healthy
+
+
+async def _provider(portal: Portal) -> tuple[list[str], bool]:
+    ready, oidc = await portal.auth.provider_ready(), portal.settings.auth.oidc
+    if ready is None or oidc is None:
+        return [], True
+    state = "ready" if ready else "does not answer as it must; the log says why"
+    return ["provider", f"  {oidc.issuer}: {state}"], ready
 
 
 async def _upstreams(portal: Portal) -> tuple[list[str], bool]:

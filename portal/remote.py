@@ -22,7 +22,7 @@ async def call(settings: PortalSettings, tool: str, arguments: dict[str, Any]) -
 
     The token goes to a loopback address only: anything else at our public name would be handed a credential.
     """
-    if not (is_loopback(settings.host) and settings.auth.local_sign_in and await _answers(settings)):
+    if not (is_loopback(settings.host) and settings.local_sign_in and await _answers(settings)):
         return None
     async with open_auth(settings) as auth:
         token = await auth.local_token(ttl_s=settings.auth.access_token_s)

@@ -110,8 +110,10 @@ async def banner(portal: Portal) -> str:
     """Return what `portal serve` prints when it answers."""
     settings = portal.settings
     lines = [""]
-    if settings.auth.local_sign_in:
+    if settings.local_sign_in:
         lines.append(f"sign-in: {await portal.auth.sign_in_link()}")
+    elif settings.auth.oidc is not None:
+        lines.append(f"sign-in: {settings.issuer}/sign-in")
     lines.append(f"mcp: {settings.endpoint}")
     catalogue = portal.catalogue.current
     for state in catalogue.states:

@@ -64,6 +64,49 @@ class AuthClient(_Section):
     scopes: list[str] = Field(default_factory=lambda: ["mcp"], description="Scopes it may ask for.")
 
 
+class OidcSection(_Section):
+    """The company's OpenID Connect provider. Register `<public_url>/sign-in/callback` there as redirect address."""
+
+    issuer: str = Field(description="The provider's issuer, exactly as its discovery document states it.")
+    client_id: str = Field(min_length=1, description="What the provider calls this portal.")
+    client_secret: SecretStr | None = Field(default=None, description="Its secret; none for a public client.")
+    scopes: list[str] = Field(
+        default_factory=lambda: ["openid", "profile", "email"], description="What to ask the provider for."
+    )
+    groups_claim: str = Field(
+        default="groups", min_length=1, description="Claim of the ID token that lists a person's groups."
+    )
+    required_claims: dict[str, str] = Field(
+        default_factory=dict,
+        description="Only people whose ID token holds these values may sign in, such as `hd` or a group.",
+    )
+    extra_audiences: list[str] = Field(
+        default_factory=list, description="Audiences that an ID token may name beside client_id."
+    )
+    sign_in_again_s: int = Field(
+        default=7 * 86_400,
+        ge=3_600,
+        le=90 * 86_400,
+        description="Age of a sign-in from which agents are sent to sign in again; groups are as fresh as that.",
+    )
+
+
+class DocumentsSection(_Section):
+    """Clients that are known by an https address (client ID metadata documents)."""
+
+    enabled: bool = Field(default=False, description="Whether agents may use an https address as their client id.")
+    fetch: bool = Field(default=True, description="Whether documents are fetched; off, only `seeded` ones count.")
+    hosts: list[str] = Field(
+        default_factory=list, description="Publishers to trust; `.example.com` means all under it; empty means any."
+    )
+    private_networks: list[str] = Field(
+        default_factory=list, description="Internal networks that documents may be fetched from, as `10.20.0.0/16`."
+    )
+    seeded: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Documents by client id that are never fetched."
+    )
+
+
 class AuthSection(_Section):
     """How people and agents sign in."""
 
@@ -74,6 +117,10 @@ class AuthSection(_Section):
     )
     local_sign_in: bool = Field(default=True, description="One-time link printed at start; loopback addresses only.")
     local_person: Person = Person()
+    oidc: OidcSection | None = Field(
+        default=None, description="Sign-in through the company's provider; turns the local sign-in off."
+    )
+    client_documents: DocumentsSection = DocumentsSection()
     access_token_s: int = Field(default=600, ge=60, le=3_600, description="Life of an access token.")
     refresh_token_s: int = Field(
         default=30 * 86_400, ge=3_600, le=365 * 86_400, description="Life of a refresh token; each use makes a new one."
@@ -249,6 +296,11 @@ class PortalSettings(BaseSettings):
     def endpoint(self) -> str:
         """The canonical URI of the MCP endpoint (RFC 8707): audience of every access token."""
         return f"{self.issuer}/mcp"
+
+    @property
+    def local_sign_in(self) -> bool:
+        """Whether the local person may sign in: never beside a provider, which it would lead round."""
+        return self.auth.local_sign_in and self.auth.oidc is None
 
     @property
     def database(self) -> str:

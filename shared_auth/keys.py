@@ -13,8 +13,8 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared_auth.configuration import ConfigurationError
 from shared_auth.sealing import Seal, Unsealable
-from shared_auth.settings import ConfigurationError
 from shared_auth.store import changed, keys
 
 KEY_LIFE_S = 90 * 86_400

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from shared_auth.authorization.answers import CROSS_ORIGIN
-from shared_auth.authorization.clients import AUTH_METHODS
+from shared_auth.authorization.client import AUTH_METHODS
 from shared_auth.authorization.declared import DEVICE_CODE, PRIVATE_KEY, PUBLIC, Declared
 from shared_auth.jose import ALGORITHMS
 from shared_auth.keys import Keys
@@ -36,6 +36,7 @@ def protected_resource(settings: AuthSettings) -> dict[str, Any]:
 def authorization_server(settings: AuthSettings, declared: Declared) -> dict[str, Any]:
     """Return the RFC 8414 document. What only a declared client can use is named only when there is one."""
     issuer = settings.issuer
+    by_document = {} if settings.documents is None else {"client_id_metadata_document_supported": True}
     found: dict[str, Any] = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
@@ -51,6 +52,7 @@ def authorization_server(settings: AuthSettings, declared: Declared) -> dict[str
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "authorization_response_iss_parameter_supported": True,
+        **by_document,
     }
     if DEVICE_CODE in declared.grant_types:
         found["device_authorization_endpoint"] = f"{issuer}/device_authorization"

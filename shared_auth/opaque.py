@@ -9,7 +9,21 @@ import hashlib
 import secrets
 from typing import Literal
 
-Kind = Literal["code", "refresh", "client", "secret", "session", "consent", "link", "grant", "device"]
+Kind = Literal[
+    "code",
+    "refresh",
+    "client",
+    "secret",
+    "session",
+    "consent",
+    "link",
+    "grant",
+    "browser",
+    "login",
+    "nonce",
+    "verifier",
+    "device",
+]
 
 _PREFIX: dict[Kind, str] = {
     "code": "mpc_",
@@ -21,6 +35,10 @@ _PREFIX: dict[Kind, str] = {
     "link": "mpl_",
     "grant": "mpg_",
     "device": "mpd_",
+    "browser": "mpb_",
+    "login": "mpo_",
+    "nonce": "mpn_",
+    "verifier": "mpv_",
 }
 
 

@@ -52,10 +52,10 @@ class People:
             async with self._engine.begin() as connection:
                 await connection.execute(renew)
 
-    async def find(self, subject: str) -> Person | None:
-        """Return the person, or None when nobody has signed in under ``subject``."""
+    async def find(self, subject: str, *, since: float = 0) -> Person | None:
+        """Return the person, or None when nobody has signed in under ``subject`` since ``since`` (epoch seconds)."""
         async with self._engine.connect() as connection:
             row = (await connection.execute(select(people).where(people.c.subject == subject))).first()
-        if row is None:
+        if row is None or row.updated_at < since:
             return None
         return Person(row.subject, row.name, row.email, frozenset(json.loads(row.groups)))

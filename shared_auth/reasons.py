@@ -39,6 +39,11 @@ class Reason(StrEnum):
     ASSERTION_REPLAYED = auto()
     REDIRECT_URI_MISSING = auto()
     REDIRECT_URI_UNREGISTERED = auto()
+    # Client ID metadata documents
+    DOCUMENT_UNTRUSTED = auto()
+    DOCUMENT_UNREACHABLE = auto()
+    DOCUMENT_INVALID = auto()
+    DOCUMENT_TOO_FAST = auto()
     # Registration (RFC 7591)
     REDIRECT_URI_REFUSED = auto()
     METADATA_INVALID = auto()
@@ -87,6 +92,18 @@ class Reason(StrEnum):
     SUBJECT_RESERVED = auto()
     USER_CODE_UNKNOWN = auto()
     USER_CODE_TOO_FAST = auto()
+    # Sign-in through the provider (OpenID Connect)
+    LOGIN_UNKNOWN = auto()
+    SIGN_IN_TOO_FAST = auto()
+    PROVIDER_DOWN = auto()
+    PROVIDER_FOREIGN = auto()
+    PROVIDER_REFUSED = auto()
+    PROVIDER_CODE_REFUSED = auto()
+    ID_TOKEN_INVALID = auto()
+    ID_TOKEN_EXPIRED = auto()
+    NONCE_WRONG = auto()
+    PERSON_NOT_ADMITTED = auto()
+    GROUPS_TOO_MANY = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,7 @@ ALARMS = frozenset(
     {
         *(Reason.CODE_REUSED, Reason.REFRESH_REUSED, Reason.CODE_MISMATCH, Reason.VERIFIER_WRONG),
         *(Reason.ASSERTION_REPLAYED, Reason.DEVICE_REUSED),
+        *(Reason.PROVIDER_FOREIGN, Reason.ID_TOKEN_INVALID, Reason.NONCE_WRONG),
     }
 )
 """Reasons that mean that somebody holds what is not theirs: logged as warnings."""
@@ -147,6 +165,21 @@ _TABLE = {
         ),
     ),
     Reason.ASSERTION_REPLAYED: (401, "invalid_client", "The client assertion was used before: sign a new one."),
+    Reason.DOCUMENT_UNTRUSTED: (
+        401,
+        "invalid_client",
+        "Metadata documents of this host are not accepted here: register the client.",
+    ),
+    Reason.DOCUMENT_UNREACHABLE: (503, "temporarily_unavailable", "The client's metadata document cannot be fetched."),
+    Reason.DOCUMENT_INVALID: (
+        401,
+        "invalid_client",
+        (
+            "The client's metadata document is not acceptable: JSON with the same client_id, client_name, 1 to 10 "
+            "redirect_uris, token_endpoint_auth_method none, and no client secret."
+        ),
+    ),
+    Reason.DOCUMENT_TOO_FAST: (429, "temporarily_unavailable", "Too many metadata documents: try again in a minute."),
     Reason.REDIRECT_URI_MISSING: (400, "invalid_request", "Send redirect_uri."),
     Reason.REDIRECT_URI_UNREGISTERED: (400, "invalid_request", "redirect_uri is not registered for this client."),
     Reason.REDIRECT_URI_REFUSED: (
@@ -204,7 +237,30 @@ _TABLE = {
     Reason.ORIGIN_FOREIGN: (403, "access_denied", "This form was sent from another site, so it was not accepted."),
     Reason.NOT_SIGNED_IN: (403, "access_denied", "You are not signed in in this browser, or no longer."),
     Reason.CONSENT_UNKNOWN: (400, "invalid_request", "This question was answered before or has expired."),
-    Reason.LINK_UNKNOWN: (400, "invalid_request", "This sign-in link was used before or has expired."),
+    Reason.LINK_UNKNOWN: (
+        400,
+        "invalid_request",
+        "This sign-in link was used before or has expired.",
+    ),
+    Reason.LOGIN_UNKNOWN: (
+        400,
+        "invalid_request",
+        "This sign-in was finished before, has expired, or was started in another browser.",
+    ),
+    Reason.SIGN_IN_TOO_FAST: (429, "temporarily_unavailable", "Too many sign-ins from here: try again in a minute."),
+    Reason.PROVIDER_DOWN: (503, "temporarily_unavailable", "The company's sign-in does not answer: try again shortly."),
+    Reason.PROVIDER_FOREIGN: (400, "access_denied", "The sign-in was answered by another provider than was asked."),
+    Reason.PROVIDER_REFUSED: (403, "access_denied", "The company's sign-in did not let you in."),
+    Reason.PROVIDER_CODE_REFUSED: (400, "server_error", "The company's sign-in did not complete: try again."),
+    Reason.ID_TOKEN_INVALID: (400, "server_error", "The company's sign-in gave an answer that cannot be believed."),
+    Reason.ID_TOKEN_EXPIRED: (400, "server_error", "The company's sign-in gave an answer that has expired: try again."),
+    Reason.NONCE_WRONG: (400, "access_denied", "The company's sign-in answered for another sign-in than this one."),
+    Reason.PERSON_NOT_ADMITTED: (403, "access_denied", "Your account is not among those that may use this portal."),
+    Reason.GROUPS_TOO_MANY: (
+        403,
+        "access_denied",
+        "Your account is in too many groups: have the provider send fewer in the groups claim.",
+    ),
     Reason.SUBJECT_RESERVED: (403, "access_denied", "Your account's name is one that is kept for clients."),
     Reason.USER_CODE_UNKNOWN: (
         400,

@@ -17,13 +17,14 @@ import httpx
 from starlette.types import ASGIApp
 
 from shared_auth import jose
+from shared_auth.configuration import ConfigurationError, is_loopback
 from shared_auth.exchange import judge_server_token
 from shared_auth.issuer_keys import TIMEOUT_S, IssuerKeys, KeysUnavailable
 from shared_auth.metadata import PROTECTED_RESOURCE
 from shared_auth.principal import Principal
 from shared_auth.reasons import Denied, Reason
 from shared_auth.resource import BearerDoor
-from shared_auth.settings import SCOPE, ConfigurationError, is_loopback
+from shared_auth.settings import SCOPE
 from shared_auth.tokens import TYPE
 
 _RESOURCE = re.compile(r"https?://[a-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~-]+)+")

@@ -5,38 +5,46 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 
+import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from shared_auth import metadata, opaque
+from shared_auth.addresses import lookup
 from shared_auth.authorization.answers import CROSS_ORIGIN, oauth
 from shared_auth.authorization.assertions import Assertions, Replays
 from shared_auth.authorization.authorize import Authorize
 from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.codes import Codes
-from shared_auth.authorization.consent import Consent, Questions
+from shared_auth.authorization.consent import Consent
 from shared_auth.authorization.declared import DEVICE_CODE, Declared, DeclaredClient
 from shared_auth.authorization.device import DeviceAuthorization, DevicePage
 from shared_auth.authorization.devices import Devices
+from shared_auth.authorization.documents import Documents, Lookup
 from shared_auth.authorization.grants import Grant, Grants
 from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.introspect import Introspect
 from shared_auth.authorization.local import Links, LocalSignIn
 from shared_auth.authorization.pages import for_people
+from shared_auth.authorization.questions import Questions
 from shared_auth.authorization.refresh import RefreshTokens
 from shared_auth.authorization.register import Register
 from shared_auth.authorization.revoke import Revoke
 from shared_auth.authorization.sessions import Cookies, Sessions
+from shared_auth.authorization.sign_out import SignOut
 from shared_auth.authorization.token import TokenEndpoint
+from shared_auth.configuration import ConfigurationError
 from shared_auth.exchange import Exchange
+from shared_auth.identity.identity import Identity
 from shared_auth.keys import Keys
+from shared_auth.outbound import Outbound
 from shared_auth.people import People, Person
 from shared_auth.principal import Principal
 from shared_auth.resource import Door
 from shared_auth.sealing import Seal
-from shared_auth.settings import SCOPE, AuthSettings, ConfigurationError
+from shared_auth.settings import SCOPE, AuthSettings
 from shared_auth.tokens import Tokens
 
 WEB_CLIENT = "portal-web"
@@ -48,6 +56,7 @@ class Auth:
     """One portal's auth flow over one database. Create it once, ``await start()``, then use the rest.
 
     ``clock`` gives epoch seconds. Every replica on the same database with the same secret is the same portal.
+    ``transport`` and ``resolve`` replace the network and its names.
     """
 
     def __init__(
@@ -57,7 +66,10 @@ class Auth:
         *,
         clients: Sequence[DeclaredClient] = (),
         clock: Callable[[], float] = time.time,
+        transport: httpx.AsyncBaseTransport | None = None,
+        resolve: Lookup = lookup,
     ) -> None:
+        outbound = Outbound(transport=transport)
         seal = Seal(settings.secret)
         self._settings = settings
         self._clock = clock
@@ -71,12 +83,21 @@ class Auth:
         self._declared = Declared(clients)
         self._replays = Replays(engine, clock=clock)
         assertions = Assertions(self._replays, issuer=settings.issuer, clock=clock)
-        self._clients = Clients(engine, clock=clock, declared=self._declared, assertions=assertions)
+        known = settings.documents
+        documents = None if known is None else Documents(known, outbound, clock=clock, resolve=resolve)
+        self._clients = Clients(
+            engine, clock=clock, documents=documents, declared=self._declared, assertions=assertions
+        )
         self._grants = Grants(engine, clock=clock)
         self._codes = Codes(engine, self._grants, clock=clock)
         self._refresh_tokens = RefreshTokens(engine, self._grants, seal, life_s=settings.refresh_token_s, clock=clock)
         self._devices = Devices(engine, self._grants, secret=settings.secret, clock=clock)
         self._questions = Questions(engine, clock=clock)
+        self._identity = (
+            None
+            if settings.oidc is None
+            else Identity(settings.oidc, engine, seal, outbound, self._cookies, issuer=settings.issuer, clock=clock)
+        )
         self._person = Person(settings.local_subject, settings.local_name, settings.local_email, settings.local_groups)
 
     async def start(self) -> None:
@@ -88,7 +109,8 @@ class Auth:
     def routes(self) -> list[Route]:
         """Return the routes of the authorization server and of the public documents."""
         settings, clients, tokens = self._settings, self._clients, self._tokens
-        consent = Consent(settings, self._questions, clients, self._codes, self._sessions, self._cookies)
+        departure = None if self._identity is None else self._identity.departure
+        consent = Consent(settings, self._questions, clients, self._codes, self._sessions, self._cookies, departure)
         authorize = Authorize(settings, clients, self._sessions, self._cookies, self._people, self._grants, consent)
         headless = ClientCredentials(settings, self._grants, tokens)
         token = TokenEndpoint(
@@ -96,6 +118,7 @@ class Auth:
             declared=self._declared,
             headless=headless,
             devices=self._devices,
+            clock=self._clock,
         )
         revoke = Revoke(clients, self._grants, self._refresh_tokens, tokens, resource=settings.resource)
         register = Register(clients, clock=self._clock)
@@ -108,9 +131,12 @@ class Auth:
             found.append(Route("/introspect", oauth(introspect.endpoint), methods=["POST"]))
         found.append(Route("/authorize", for_people(authorize.endpoint), methods=["GET"]))
         found.append(Route("/consent", for_people(consent.endpoint), methods=["POST"]))
-        local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
-        found.append(Route("/sign-out", for_people(local.sign_out), methods=["POST"]))
+        sign_out = SignOut(self._sessions, self._cookies, departure, issuer=settings.issuer)
+        found.append(Route("/sign-out", for_people(sign_out.endpoint), methods=["POST"]))
+        if self._identity is not None:
+            found += self._identity.routes(self._people, self._sessions, consent)
         if settings.local_sign_in:
+            local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
             found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
         return [*found, *self._device_routes()]
@@ -173,6 +199,10 @@ class Auth:
         person = None if session is None else await self._people.find(session.subject)
         return None if person is None else self._principal(person, WEB_CLIENT, "portal web pages", "")
 
+    async def provider_ready(self) -> bool | None:
+        """Say whether the company's provider answers as it must; None when people sign in locally. The log says why."""
+        return None if self._identity is None else await self._identity.ready()
+
     async def revoke_grants(self, subject: str | None = None, client_id: str | None = None) -> int:
         """End the living grants of ``subject`` and/or ``client_id``, or all; return how many there were.
 
@@ -187,11 +217,12 @@ class Auth:
 
     async def prune(self) -> int:
         """Delete what has expired and return how many rows; take over new signing keys. Run it hourly."""
+        identity = [] if self._identity is None else [self._identity.prune]
         rooms = (
             *(self._keys, self._links, self._sessions, self._questions),
             *(self._codes, self._refresh_tokens, self._grants, self._clients, self._replays, self._devices),
         )
-        return sum([await room.prune() for room in rooms])
+        return sum([await prune() for prune in (*(room.prune for room in rooms), *identity)])
 
     def _require_local(self) -> None:
         if not self._settings.local_sign_in:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from shared_auth.authorization.document_settings import DocumentSettings
+from shared_auth.configuration import ConfigurationError, is_loopback
+from shared_auth.identity.settings import OidcSettings
 from shared_auth.principal import CLIENT_SUBJECT
 
 SCOPE = "mcp"
@@ -19,27 +21,14 @@ _ORIGIN = re.compile(r"https?://(?:[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\]
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
-class ConfigurationError(ValueError):
-    """The auth flow must not start like this. The message says which setting to change, never a secret's value."""
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or address, with or without IPv6 brackets, is this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class AuthSettings:
     """Everything that the auth flow needs to know. Raises ConfigurationError for values that would be unsafe.
 
     ``issuer`` is an origin without path or trailing slash; ``resource`` is the canonical URI of the protected
     endpoint on that origin (RFC 8707) and the audience of every access token. ``secret`` is 32 random bytes that
-    seal what the database holds; whoever has it and the database can sign tokens.
+    seal what the database holds; whoever has it and the database can sign tokens. People sign in through ``oidc``, or
+    on loopback by the local link; ``documents`` lets agents be known by a client ID metadata document.
     """
 
     issuer: str
@@ -52,6 +41,8 @@ class AuthSettings:
     local_name: str = "Local developer"
     local_email: str = ""
     local_groups: frozenset[str] = frozenset()
+    oidc: OidcSettings | None = None
+    documents: DocumentSettings | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.secret, bytes) or len(self.secret) != SECRET_BYTES:
@@ -66,15 +57,24 @@ class AuthSettings:
             raise ConfigurationError(f"access_token_s: must be between 1 and {MAX_ACCESS_TOKEN_S}")
         if self.refresh_token_s < self.access_token_s:
             raise ConfigurationError("refresh_token_s: must not be shorter than access_token_s")
-        if self.local_sign_in and not self.loopback:
-            raise ConfigurationError(
-                "local_sign_in: only for a loopback issuer; on any other address, turn it off (it signs in whoever "
-                "holds the printed link)"
-            )
+        self._judge_sign_in()
         if not self.local_subject or "" in self.local_groups:
             raise ConfigurationError("local_subject, local_groups: must not be empty names")
         if self.local_subject.startswith(CLIENT_SUBJECT):
             raise ConfigurationError(f"local_subject: must not begin with {CLIENT_SUBJECT}")
+
+    def _judge_sign_in(self) -> None:
+        if self.local_sign_in and not self.loopback:
+            raise ConfigurationError(
+                "local_sign_in: only for a loopback issuer (it signs in whoever holds the printed link); on any other "
+                "address, name the company's provider in oidc"
+            )
+        if self.local_sign_in and self.oidc is not None:
+            raise ConfigurationError(
+                "local_sign_in, oidc: one way to sign in only, or the link would go round the other"
+            )
+        if not self.local_sign_in and self.oidc is None and not self.loopback:
+            raise ConfigurationError("oidc: must be set on any address but loopback, or nobody could sign in")
 
     @property
     def secure(self) -> bool:
@@ -85,6 +85,11 @@ class AuthSettings:
     def loopback(self) -> bool:
         """Whether the issuer is this machine alone."""
         return is_loopback(urlsplit(self.issuer).hostname or "")
+
+    @property
+    def signed_in_within_s(self) -> int | None:
+        """How old what is known of a person may be when a token is minted. None: the local person does not age."""
+        return None if self.oidc is None else self.oidc.sign_in_again_s
 
     @property
     def resource_path(self) -> str:

@@ -110,6 +110,15 @@ grants = Table(
     Index("ix_auth_grants_subject_client", "subject", "client_id"),
 )
 
+logins = Table(
+    "auth_logins",
+    metadata,
+    Column("login_hash", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("used_at", BigInteger),
+)
+
 codes = Table(
     "auth_codes",
     metadata,

@@ -21,7 +21,8 @@ HEADERS = {
     "form-action 'self'; base-uri 'none'",
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not no-referrer: with it browsers send "Origin: null" with the sign-out form, and it would be refused.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 _PAGES = Environment(loader=PackageLoader("portal.web"), autoescape=True)
@@ -39,17 +40,20 @@ class _Row:
 class Home:
     """Answers ``/``."""
 
-    def __init__(self, auth: Auth, catalogue: LiveCatalogue, gate: Gate, endpoint: str) -> None:
+    def __init__(
+        self, auth: Auth, catalogue: LiveCatalogue, gate: Gate, endpoint: str, *, sign_in_link: bool = True
+    ) -> None:
         self._auth = auth
         self._catalogue = catalogue
         self._gate = gate
         self._endpoint = endpoint
+        self._sign_in_link = sign_in_link
 
     async def page(self, request: Request) -> Response:
         """Show a signed-in person their portal, and anybody else how to sign in."""
         principal = await self._auth.session_principal(request)
         if principal is None:
-            page = _PAGES.get_template("signed_out.html").render()
+            page = _PAGES.get_template("signed_out.html").render(link=self._sign_in_link)
             return HTMLResponse(page, 401, headers=HEADERS)
         allowed = self._gate.allowed(principal)
         current = self._catalogue.current

@@ -24,8 +24,8 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from shared_auth.configuration import ConfigurationError
 from shared_auth.server_door import ServerDoorSettings, open_door
-from shared_auth.settings import ConfigurationError
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 

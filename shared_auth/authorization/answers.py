@@ -21,6 +21,8 @@ RETRY_AFTER = {
     Reason.REGISTRATION_FULL: "900",
     Reason.STORE_DOWN: "1",
     Reason.DEVICES_FULL: "60",
+    Reason.DOCUMENT_TOO_FAST: "60",
+    Reason.DOCUMENT_UNREACHABLE: "10",
 }
 
 # Web clients such as MCP Inspector call these from their own origin. No cookie counts on any of them, and the wildcard

@@ -11,7 +11,7 @@ from shared_auth.authorization import redirects, requests
 from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.consent import Consent
 from shared_auth.authorization.grants import Grants
-from shared_auth.authorization.pages import page, problem, redirect
+from shared_auth.authorization.pages import page, refuse
 from shared_auth.authorization.sessions import Cookies, Sessions
 from shared_auth.people import People
 from shared_auth.settings import AuthSettings
@@ -49,10 +49,14 @@ class Authorize:
         try:
             wanted = await requests.read(query, self._clients, issuer=settings.issuer, resource=settings.resource)
         except requests.Refused as refused:
-            return self._refuse(refused)
+            log.info("authorize.refused", extra={"reason": refused.reason.value})
+            return refuse(refused.reason, refused.location)
         session = await self._sessions.find(self._cookies.session(request))
         person = None if session is None else await self._people.find(session.subject)
         if session is None or person is None:
+            question = await self._consent.ask_browser(request, wanted)
+            if question is not None:
+                return question
             response = page("not_signed_in.html", client=wanted.client.name, local=settings.local_sign_in)
             self._cookies.wait(response, query)
             return response
@@ -61,14 +65,3 @@ class Authorize:
         if not redirects.is_loopback(wanted.redirect_uri) and await self._grants.agreed(grant):
             return await self._consent.grant_code(grant, challenge=wanted.challenge, state=wanted.state)
         return await self._consent.ask(session, person, wanted)
-
-    @staticmethod
-    def _refuse(refused: requests.Refused) -> Response:
-        """Return the refusal: by redirect to the person's own machine, elsewhere only by the person's own click.
-
-        Anyone can register an address; redirecting there unasked would lend our name to it (RFC 9700 section 4.11.2).
-        """
-        log.info("authorize.refused", extra={"reason": refused.reason.value})
-        if redirects.is_loopback(refused.location):
-            return redirect(refused.location)
-        return problem(refused.reason, link=refused.location, host=redirects.host(refused.location))

@@ -7,8 +7,7 @@ import binascii
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote_plus
 
 from sqlalchemy import delete, func, insert, select, update
@@ -16,23 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 
 from shared_auth import opaque
-from shared_auth.authorization import assertions, redirects
+from shared_auth.authorization import assertions
 from shared_auth.authorization.assertions import Assertions
-from shared_auth.authorization.declared import (
-    AUTHORIZATION_CODE,
-    PRIVATE_KEY,
-    PUBLIC,
-    REFRESH_TOKEN,
-    AuthMethod,
-    Declared,
-    DeclaredClient,
-)
+from shared_auth.authorization.client import Client
+from shared_auth.authorization.declared import PRIVATE_KEY, PUBLIC, REFRESH_TOKEN, AuthMethod, Declared, DeclaredClient
+from shared_auth.authorization.documents import Documents
 from shared_auth.authorization.parameters import Parameters
 from shared_auth.reasons import Denied, Reason
 from shared_auth.store import changed, clients
-
-RegistrableMethod = Literal["none", "client_secret_basic", "client_secret_post"]
-AUTH_METHODS: tuple[RegistrableMethod, ...] = ("none", "client_secret_basic", "client_secret_post")
 
 MAX_CLIENTS = 10_000
 UNUSED_S = 86_400
@@ -43,35 +33,6 @@ MAKE_ROOM_S = 900
 """Age from which unused clients make room for new ones when ``MAX_CLIENTS`` is reached."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A client. ``name`` is what it calls itself and proves nothing, unless the operator ``declared`` it."""
-
-    client_id: str
-    name: str
-    redirect_uris: tuple[str, ...]
-    auth_method: AuthMethod
-    may_refresh: bool
-    secret_hash: str | None = field(default=None, repr=False)
-    declared: DeclaredClient | None = None
-
-    def may(self, grant_type: str) -> bool:
-        """Say whether the client may ask for a token in this way."""
-        if self.declared is not None:
-            return grant_type in self.declared.grant_types
-        return grant_type == AUTHORIZATION_CODE or (grant_type == REFRESH_TOKEN and self.may_refresh)
-
-    def redirect_uri(self, wanted: str | None) -> str:
-        """Return the address to answer to. Raises Denied, and then nothing may be sent anywhere."""
-        if wanted is None:
-            if len(self.redirect_uris) != 1:
-                raise Denied(Reason.REDIRECT_URI_MISSING)
-            return self.redirect_uris[0]
-        if not redirects.registered(wanted, self.redirect_uris):
-            raise Denied(Reason.REDIRECT_URI_UNREGISTERED)
-        return wanted
-
-
 class Clients:
     """The registered clients. An expired one does not exist, whether or not it was deleted yet."""
 
@@ -80,23 +41,27 @@ class Clients:
         engine: AsyncEngine,
         *,
         clock: Callable[[], float],
-        max_clients: int = MAX_CLIENTS,
+        documents: Documents | None = None,
         declared: Declared | None = None,
         assertions: Assertions | None = None,
+        max_clients: int = MAX_CLIENTS,
     ) -> None:
         self._engine = engine
         self._clock = clock
+        self._documents = documents
         self._max_clients = max_clients
         self._declared = declared or Declared()
         self._assertions = assertions
 
     async def find(self, client_id: str | None) -> Client:
-        """Return the client. Raises Denied (CLIENT_MISSING, CLIENT_UNKNOWN)."""
+        """Return the client. Raises Denied (CLIENT_MISSING, CLIENT_UNKNOWN, DOCUMENT_…)."""
         if client_id is None:
             raise Denied(Reason.CLIENT_MISSING)
         declared = self._declared.find(client_id)
         if declared is not None:
             return _of(declared)
+        if self._documents is not None and client_id.startswith("https://"):
+            return await self._documents.find(client_id)
         alive = select(clients).where(clients.c.client_id == client_id, clients.c.expires_at > int(self._clock()))
         async with self._engine.connect() as connection:
             row = (await connection.execute(alive)).first()

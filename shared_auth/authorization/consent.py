@@ -1,92 +1,36 @@
-"""Consent: nothing is granted before the signed-in person has said yes on our page to this client and this address.
+"""Consent: nothing is granted before a person has said yes on our page to this client and this address.
 
-Each question has its own random id, in the form only, tied to the browser session and answered at most once. That id
-is the CSRF token: another site can neither read it nor use one that was made for another session.
+Each question has its own random id, in the form only, tied to the browser and answered at most once. That id is the
+CSRF token: another site can neither read it nor use one that was made for another browser.
+
+Through a company's provider the question comes first and the person after (MCP: confused deputy): who is not signed in
+is asked as a browser, and the yes is bound to the person whom the provider then names in that browser.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shared_auth import opaque
 from shared_auth.authorization import redirects
-from shared_auth.authorization.clients import Client, Clients
+from shared_auth.authorization.client import Client
+from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.codes import Codes
 from shared_auth.authorization.grants import Grant
 from shared_auth.authorization.pages import page, redirect
 from shared_auth.authorization.parameters import read_form
+from shared_auth.authorization.questions import Question, Questions
 from shared_auth.authorization.requests import AuthorizationRequest, error_location
 from shared_auth.authorization.sessions import Cookies, Session, Sessions, require_same_origin
+from shared_auth.identity.departure import Departure
 from shared_auth.people import Person
 from shared_auth.reasons import Denied, Reason
 from shared_auth.settings import AuthSettings
-from shared_auth.store import changed, consents
 
 log = logging.getLogger("shared_auth")
-
-CONSENT_S = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the person was asked, as it was stored."""
-
-    client_id: str
-    redirect_uri: str
-    state: str | None
-    scope: str
-    challenge: str
-
-
-class Questions:
-    """The questions that wait for an answer."""
-
-    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float]) -> None:
-        self._engine = engine
-        self._clock = clock
-
-    async def ask(self, session: Session, request: AuthorizationRequest) -> str:
-        """Store a question for ``session`` and return its id."""
-        consent = opaque.new("consent")
-        values = {
-            "consent_hash": opaque.digest(consent),
-            "session_hash": session.session_hash,
-            "client_id": request.client.client_id,
-            "redirect_uri": request.redirect_uri,
-            "state": request.state,
-            "scope": request.scope,
-            "challenge": request.challenge,
-            "expires_at": int(self._clock()) + CONSENT_S,
-        }
-        async with self._engine.begin() as connection:
-            await connection.execute(insert(consents).values(**values))
-        return consent
-
-    async def answer(self, session: Session, consent: str) -> Question:
-        """Return the question, the first time and to its own session only. Raises Denied (CONSENT_UNKNOWN)."""
-        now, name = int(self._clock()), consents.c.consent_hash == opaque.digest(consent)
-        mine = name & (consents.c.session_hash == session.session_hash)
-        open_now = consents.c.used_at.is_(None) & (consents.c.expires_at > now)
-        async with self._engine.begin() as connection:
-            first = await changed(connection, update(consents).where(mine, open_now).values(used_at=now))
-            columns = [consents.c[column] for column in Question.__dataclass_fields__]
-            row = (await connection.execute(select(*columns).where(mine))).first()
-        if not first or row is None:
-            raise Denied(Reason.CONSENT_UNKNOWN)
-        return Question(*row)
-
-    async def prune(self) -> int:
-        """Delete questions that are answered or expired."""
-        over = consents.c.used_at.is_not(None) | (consents.c.expires_at <= int(self._clock()))
-        async with self._engine.begin() as connection:
-            return await changed(connection, delete(consents).where(over))
 
 
 class Consent:
@@ -100,6 +44,7 @@ class Consent:
         codes: Codes,
         sessions: Sessions,
         cookies: Cookies,
+        departure: Departure | None,
     ) -> None:
         self._settings = settings
         self._questions = questions
@@ -107,39 +52,54 @@ class Consent:
         self._codes = codes
         self._sessions = sessions
         self._cookies = cookies
+        self._departure = departure
 
     async def ask(self, session: Session, person: Person, request: AuthorizationRequest) -> Response:
         """Return the page that asks ``person``."""
-        return page(
-            "consent.html",
-            form_target=redirects.form_target(request.redirect_uri),
-            consent=await self._questions.ask(session, request),
-            client=request.client.name,
-            declared=request.client.declared is not None,
-            host=redirects.host(request.redirect_uri),
-            loopback=redirects.is_loopback(request.redirect_uri),
-            person=person,
-            scopes=request.scope.split(),
-            resource=self._settings.resource,
-        )
+        return self._page(request, await self._questions.ask(session.session_hash, request), person, "")
+
+    async def ask_browser(self, request: Request, wanted: AuthorizationRequest) -> Response | None:
+        """Return the page that asks whoever sits before the browser that sent ``request``, and a cookie to know it.
+
+        None when people do not sign in elsewhere: then they sign in first. Raises Denied for too many at once.
+        """
+        if self._departure is None:
+            return None
+        self._departure.admit(request)
+        provider = self._departure.settings.name
+        browser = self._cookies.browser(request) or opaque.new("browser")
+        response = self._page(wanted, await self._questions.ask(opaque.digest(browser), wanted), None, provider)
+        self._cookies.know(response, browser)
+        return response
 
     async def endpoint(self, request: Request) -> Response:
         """Answer ``POST /consent``. Raises Denied; then nothing was granted and nobody is redirected."""
         require_same_origin(request, self._settings.issuer)
         form = await read_form(request)
         session = await self._sessions.find(self._cookies.session(request))
-        if session is None:
+        if session is None and self._departure is None:
             raise Denied(Reason.NOT_SIGNED_IN)
         if form.get("decision") not in {"allow", "deny"}:
             raise Denied(Reason.PARAMETER_MALFORMED)
-        question = await self._questions.answer(session, form.get("consent", ""))
-        # The client may have been deleted, or its addresses changed, while the person was reading.
-        client = await self._clients.find(question.client_id)
-        client.redirect_uri(question.redirect_uri)
+        question = await self._questions.answer(self._asked(request, session), form.get("consent", ""))
+        client = await self.client(question)
         if form["decision"] == "deny":
             denied = Reason.PERSON_DENIED
             issuer = self._settings.issuer
             return redirect(error_location(denied, question.redirect_uri, question.state, issuer))
+        if session is not None:
+            return await self.agree(session, question, client)
+        assert self._departure is not None  # noqa: S101 - said above
+        return await self._departure.leave(question)
+
+    async def client(self, question: Question) -> Client:
+        """Return the client, which may have gone or changed its addresses while the person read. Raises Denied."""
+        client = await self._clients.find(question.client_id)
+        client.redirect_uri(question.redirect_uri)
+        return client
+
+    async def agree(self, session: Session, question: Question, client: Client) -> Response:
+        """Return the redirect that takes the client its code: the person of ``session`` has said yes."""
         grant = self.grant(session, client, question.redirect_uri, question.scope)
         return await self.grant_code(grant, challenge=question.challenge, state=question.state)
 
@@ -157,3 +117,30 @@ class Consent:
             extra={"grant_id": grant.grant_id, "subject": grant.subject, "client_id": grant.client_id},
         )
         return redirect(redirects.answer(grant.redirect_uri, code=code, state=state, iss=self._settings.issuer))
+
+    def _asked(self, request: Request, session: Session | None) -> list[str]:
+        """Return as whom this browser may have been asked; it may have signed in since, in another window."""
+        browser = self._cookies.browser(request)
+        return [
+            *([] if session is None else [session.session_hash]),
+            *([] if browser is None or self._departure is None else [opaque.digest(browser)]),
+        ]
+
+    def _page(self, request: AuthorizationRequest, consent: str, person: Person | None, provider: str) -> Response:
+        form_target = redirects.form_target(request.redirect_uri)
+        if person is None and self._departure is not None:
+            form_target = f"{form_target} {self._departure.settings.form_target}"
+        return page(
+            "consent.html",
+            form_target=form_target,
+            consent=consent,
+            client=request.client.name,
+            publisher=request.client.publisher,
+            declared=request.client.declared is not None,
+            host=redirects.host(request.redirect_uri),
+            loopback=redirects.is_loopback(request.redirect_uri),
+            person=person,
+            provider=provider,
+            scopes=request.scope.split(),
+            resource=self._settings.resource,
+        )

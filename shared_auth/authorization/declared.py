@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from shared_auth import jose
 from shared_auth.authorization import redirects
-from shared_auth.settings import SCOPE, ConfigurationError
+from shared_auth.configuration import ConfigurationError
+from shared_auth.settings import SCOPE
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 PUBLIC: AuthMethod = "none"

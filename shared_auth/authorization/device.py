@@ -18,9 +18,9 @@ from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.declared import DEVICE_CODE, Declared
 from shared_auth.authorization.devices import DEVICE_S, INTERVAL_S, Asked, Devices
 from shared_auth.authorization.grants import Grant
+from shared_auth.authorization.pace import Pace
 from shared_auth.authorization.pages import page
 from shared_auth.authorization.parameters import read_form
-from shared_auth.authorization.register import Pace
 from shared_auth.authorization.requests import granted_scope, require_resource
 from shared_auth.authorization.sessions import Cookies, Session, Sessions, require_same_origin
 from shared_auth.people import People

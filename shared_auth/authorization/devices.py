@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared_auth import opaque
 from shared_auth.authorization import grants, user_codes
-from shared_auth.authorization.clients import Client
+from shared_auth.authorization.client import Client
 from shared_auth.authorization.grants import Grant, Grants
 from shared_auth.authorization.sessions import Session
 from shared_auth.reasons import Denied, Reason

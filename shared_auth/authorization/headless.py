@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from shared_auth import opaque
 from shared_auth.authorization.answers import answer
-from shared_auth.authorization.clients import Client
+from shared_auth.authorization.client import Client
 from shared_auth.authorization.declared import CLIENT_CREDENTIALS
 from shared_auth.authorization.grants import Grant, Grants
 from shared_auth.authorization.parameters import Parameters

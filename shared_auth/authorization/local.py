@@ -100,16 +100,6 @@ class LocalSignIn:
         self._cookies.start(response, await self._sessions.start(subject))
         return response
 
-    async def sign_out(self, request: Request) -> Response:
-        """Answer ``POST /sign-out``. Agents keep their grants: those are revoked, not signed out. Raises Denied."""
-        require_same_origin(request, self._issuer)
-        session_id = self._cookies.session(request)
-        if session_id is not None:
-            await self._sessions.end(session_id)
-        response = page("signed_out.html")
-        self._cookies.end(response)
-        return response
-
     def _onward(self, request: Request) -> Response:
         """Return a redirect to the waiting request, else to the front page. Only ever to ourselves."""
         waiting = self._cookies.pending(request)

@@ -13,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from shared_auth.reasons import Denied, Reason
+from shared_auth.authorization import redirects
+from shared_auth.reasons import ALARMS, Denied, Reason
 
 log = logging.getLogger("shared_auth")
 
@@ -58,10 +59,21 @@ def for_people(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[R
         try:
             return await handler(request)
         except Denied as denied:
-            log.info("page.refused", extra={"reason": denied.reason.value, "path": request.url.path})
+            level = logging.WARNING if denied.reason in ALARMS else logging.INFO
+            log.log(level, "page.refused", extra={"reason": denied.reason.value, "path": request.url.path})
             return problem(denied.reason)
 
     return endpoint
+
+
+def refuse(reason: Reason, location: str) -> Response:
+    """Return the refusal to a client: by redirect to the person's own machine, elsewhere only by their own click.
+
+    Anyone can register an address; redirecting there unasked would lend our name to it (RFC 9700 section 4.11.2).
+    """
+    if redirects.is_loopback(location):
+        return redirect(location)
+    return problem(reason, link=location, host=redirects.host(location))
 
 
 def problem(reason: Reason, *, link: str = "", host: str = "") -> Response:

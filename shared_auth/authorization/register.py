@@ -5,10 +5,7 @@ A registration grants nothing: a person still has to say yes to the name and the
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import unicodedata
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -19,36 +16,18 @@ from starlette.responses import Response
 from shared_auth import opaque
 from shared_auth.authorization import redirects
 from shared_auth.authorization.answers import answer
-from shared_auth.authorization.clients import Client, Clients, RegistrableMethod
+from shared_auth.authorization.client import Client, RegistrableMethod
+from shared_auth.authorization.clients import Clients
+from shared_auth.authorization.pace import Pace
 from shared_auth.authorization.parameters import read_body
+from shared_auth.readable import readable
 from shared_auth.reasons import Denied, Reason
 from shared_auth.settings import SCOPE
 
 BURST = 30
 PER_SECOND = 0.5
-ADDRESSES = 4_096
 PUBLIC: RegistrableMethod = "none"
 NAMELESS = "A client without a name"
-
-
-class Pace:
-    """A token bucket per remote address; an IPv6 /64 is one address, because one machine has all of it."""
-
-    def __init__(self, *, burst: int, per_second: float, clock: Callable[[], float]) -> None:
-        self._burst = burst
-        self._per_second = per_second
-        self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, address: str) -> bool:
-        """Say whether ``address`` may do one more now."""
-        name, now = _network(address), self._clock()
-        left, since = self._buckets.pop(name, (float(self._burst), now))
-        left = min(float(self._burst), left + max(0.0, now - since) * self._per_second)
-        self._buckets[name] = (left - 1 if left >= 1 else left, now)
-        while len(self._buckets) > ADDRESSES:
-            self._buckets.popitem(last=False)
-        return left >= 1
 
 
 class Registration(BaseModel):
@@ -82,7 +61,7 @@ class Register:
         secret = None if wanted.token_endpoint_auth_method == PUBLIC else opaque.new("secret")
         client = Client(
             client_id=opaque.new("client"),
-            name=readable(wanted.client_name),
+            name=readable(wanted.client_name) or NAMELESS,
             redirect_uris=tuple(dict.fromkeys(wanted.redirect_uris)),
             auth_method=wanted.token_endpoint_auth_method,
             may_refresh="refresh_token" in wanted.grant_types,
@@ -112,12 +91,6 @@ def parse(raw: bytes) -> Registration:
     return wanted
 
 
-def readable(name: str) -> str:
-    """Return ``name`` as people may see it: one line, and nothing invisible that reorders or hides text."""
-    shown = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in name)
-    return " ".join(shown.split()) or NAMELESS
-
-
 def _registered(client: Client, secret: str | None, now: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "client_id": client.client_id,
@@ -131,11 +104,3 @@ def _registered(client: Client, secret: str | None, now: int) -> dict[str, Any]:
     }
     # 0: the secret lives as long as the client does (RFC 7591 section 3.2.1).
     return found if secret is None else found | {"client_secret": secret, "client_secret_expires_at": 0}
-
-
-def _network(address: str) -> str:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else address

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from shared_auth.authorization import codes, parameters, redirects
-from shared_auth.authorization.clients import Client, Clients
+from shared_auth.authorization.client import Client
+from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.parameters import Parameters
 from shared_auth.reasons import Denied, Reason
 from shared_auth.settings import SCOPE

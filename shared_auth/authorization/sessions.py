@@ -26,6 +26,10 @@ MAX_PENDING_CHARS = 2_500
 _QUERY = re.compile(r"[!-~]+")
 
 
+BROWSER_S = 3_600
+DEPARTED_S = 600
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A signed-in browser. ``session_hash`` names it in the database and cannot be turned into the cookie."""
@@ -33,9 +37,15 @@ class Session:
     session_hash: str = field(repr=False)
     subject: str
 
+    @classmethod
+    def of(cls, session_id: str, subject: str) -> Session:
+        """Return the session with the id ``session_id``."""
+        return cls(opaque.digest(session_id), subject)
+
 
 class Cookies:
-    """The two cookies: who is signed in, and which authorization request waits for the sign-in.
+    """The cookies: who is signed in, which authorization request waits for the local sign-in, and on the way through a
+    provider which browser was asked and with which state it left.
 
     On https they are ``__Host-`` and ``Secure``, so no sibling host and no plain http can set them. On http loopback
     browsers share cookies between ports; the port in the name keeps two portals apart, and keeps nobody out.
@@ -46,6 +56,8 @@ class Cookies:
         prefix, suffix = ("__Host-", "") if settings.secure else ("", f"_{urlsplit(settings.issuer).port or 80}")
         self._session = f"{prefix}portal_session{suffix}"
         self._pending = f"{prefix}portal_pending{suffix}"
+        self._browser = f"{prefix}portal_browser{suffix}"
+        self._departed = f"{prefix}portal_login{suffix}"
 
     def session(self, request: Request) -> str | None:
         """Return the session id that the browser sent."""
@@ -76,6 +88,30 @@ class Cookies:
     def resume(self, response: Response) -> None:
         """Forget the authorization request that waited."""
         self._set(response, self._pending, "", 0)
+
+    def browser(self, request: Request) -> str | None:
+        """Return the id of a browser in which nobody needs to be signed in."""
+        return request.cookies.get(self._browser)
+
+    def know(self, response: Response, browser: str) -> None:
+        """Let the browser be known by ``browser`` while its person reads a question."""
+        self._set(response, self._browser, browser, BROWSER_S)
+
+    def departed(self, request: Request, state: str) -> str:
+        """Return the state with which the browser left for the provider, if it is this one; else ""."""
+        return request.cookies.get(self._of(state), "")
+
+    def depart(self, response: Response, state: str) -> None:
+        """Let the browser carry ``state`` until it comes back."""
+        self._set(response, self._of(state), state, DEPARTED_S)
+
+    def returned(self, response: Response, state: str) -> None:
+        """Let the browser forget ``state``."""
+        self._set(response, self._of(state), "", 0)
+
+    def _of(self, state: str) -> str:
+        # One cookie per sign-in: two windows may be on their way at the same time.
+        return f"{self._departed}_{opaque.digest(state)[:8]}"
 
     def _set(self, response: Response, name: str, value: str, max_age_s: int) -> None:
         response.set_cookie(

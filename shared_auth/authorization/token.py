@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shared_auth.authorization import codes
 from shared_auth.authorization.answers import answer
-from shared_auth.authorization.clients import Client, Clients
+from shared_auth.authorization.client import Client
+from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.codes import Codes
 from shared_auth.authorization.declared import AUTHORIZATION_CODE, DEVICE_CODE, Declared
 from shared_auth.authorization.devices import Devices
@@ -34,6 +37,8 @@ class TokenEndpoint:
         refresh_tokens: RefreshTokens,
         people: People,
         tokens: Tokens,
+        *,
+        clock: Callable[[], float],
         declared: Declared,
         headless: ClientCredentials,
         devices: Devices,
@@ -47,6 +52,7 @@ class TokenEndpoint:
         self._served = declared.grant_types
         self._headless = headless
         self._devices = devices
+        self._clock = clock
 
     async def endpoint(self, request: Request) -> Response:
         """Authenticate the client, judge the request, then spend what it brought. Raises Denied."""
@@ -112,7 +118,8 @@ class TokenEndpoint:
         return refreshed.grant, refreshed.refresh_token
 
     async def _issue(self, grant: Grant, refresh_token: str | None) -> Response:
-        person = await self._people.find(grant.subject)
+        within_s = self._settings.signed_in_within_s
+        person = await self._people.find(grant.subject, since=0 if within_s is None else self._clock() - within_s)
         if person is None:
             raise Denied(Reason.PERSON_UNKNOWN)
         principal = Principal(

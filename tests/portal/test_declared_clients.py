@@ -9,8 +9,8 @@ import pytest
 
 from portal.app import declared_clients
 from portal.settings import PortalSettings, load
+from shared_auth.configuration import ConfigurationError
 from shared_auth.keys import generate, public_half
-from shared_auth.settings import ConfigurationError
 
 KEY = public_half(generate())
 TEXT = f"""

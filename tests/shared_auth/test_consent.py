@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared_auth import store
-from shared_auth.authorization.consent import CONSENT_S
+from shared_auth.authorization.questions import CONSENT_S
 from tests.shared_auth.flow import CALLBACK, ISSUER, Flow, hidden, query_of
 
 WEB = "https://app.example/callback"

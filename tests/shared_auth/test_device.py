@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared_auth import store
 from shared_auth.authorization import device, user_codes
-from shared_auth.authorization.clients import Client
+from shared_auth.authorization.client import Client
 from shared_auth.authorization.devices import COLLECT_S, DEVICE_S, INTERVAL_S, REMEMBER_S, Devices
 from shared_auth.authorization.grants import Grants
 from shared_auth.reasons import Denied

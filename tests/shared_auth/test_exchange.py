@@ -15,13 +15,13 @@ from hypothesis import settings as configured
 from hypothesis import strategies as st
 
 from shared_auth import jose
+from shared_auth.configuration import ConfigurationError
 from shared_auth.exchange import SERVER_TOKEN_S, judge_server_token
 from shared_auth.issuer_keys import COOL_DOWN_S, MAX_AGE_S, MAX_BYTES, MAX_KEYS, MAX_STALE_S, RETRY_S, IssuerKeys
 from shared_auth.keys import generate, public_half
 from shared_auth.principal import Principal
 from shared_auth.reasons import Denied
 from shared_auth.server_door import ServerDoor, ServerDoorSettings, open_door
-from shared_auth.settings import ConfigurationError
 from shared_auth.tokens import TYPE
 from tests.shared_auth.flow import ISSUER, RESOURCE, Clock, Flow, protected
 

@@ -19,11 +19,12 @@ from shared_auth import jose, store
 from shared_auth.authorization.assertions import MAX_LIFE_S, TYPE
 from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.declared import Declared, DeclaredClient, read_keys
+from shared_auth.configuration import ConfigurationError
 from shared_auth.keys import generate, public_half
 from shared_auth.people import People, Person
 from shared_auth.reasons import Denied
 from shared_auth.service import Auth
-from shared_auth.settings import AuthSettings, ConfigurationError
+from shared_auth.settings import AuthSettings
 from tests.shared_auth.flow import BOTH, CALLBACK, ISSUER, RESOURCE, Clock, Flow, application, refused
 from tests.shared_auth.headless import BUILD, EDITOR, KEY, NIGHTLY, OTHER_KEY, SECRET, ask_with, assertion, claims
 

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared_auth.authorization.declared import DeclaredClient
+from shared_auth.configuration import ConfigurationError
 from shared_auth.service import Auth
-from shared_auth.settings import AuthSettings, ConfigurationError
+from shared_auth.settings import AuthSettings
 from tests.shared_auth.flow import ISSUER, RESOURCE, Clock, Flow, application, refused
 from tests.shared_auth.headless import BUILD, KIOSK, MONITOR, NIGHTLY, SECRET, ask_with, assertion
 

@@ -9,10 +9,11 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared_auth import store
+from shared_auth.configuration import ConfigurationError
 from shared_auth.keys import KEY_LIFE_S, RELOAD_AFTER_S, SETTLED_AFTER_S, Keys, generate, public_half
 from shared_auth.sealing import NONCE_BYTES, Seal, Unsealable
 from shared_auth.service import Auth
-from shared_auth.settings import AuthSettings, ConfigurationError
+from shared_auth.settings import AuthSettings
 from tests.shared_auth.flow import BOTH, Clock
 
 SEAL = Seal(b"s" * 32)

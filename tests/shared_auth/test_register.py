@@ -13,8 +13,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared_auth import opaque, store
-from shared_auth.authorization.clients import MAKE_ROOM_S, UNUSED_S, USED_S, Client, Clients
-from shared_auth.authorization.register import ADDRESSES, BURST, NAMELESS, Pace, parse, readable
+from shared_auth.authorization.client import Client
+from shared_auth.authorization.clients import MAKE_ROOM_S, UNUSED_S, USED_S, Clients
+from shared_auth.authorization.pace import ADDRESSES, Pace
+from shared_auth.authorization.register import BURST, NAMELESS, parse
+from shared_auth.readable import readable
 from shared_auth.reasons import Denied, Reason
 from tests.shared_auth.flow import BOTH, CALLBACK, Clock, Flow, refused
 
@@ -170,8 +173,8 @@ async def test_a_used_client_expires_half_a_year_after_its_last_token(flow: Flow
         ("  Claude\n\tCode  ", "Claude Code"),
         ("\u202eedoC edualC", "edoC edualC"),
         ("a\u200bb", "a b"),
-        ("\ud800", NAMELESS),
-        ("", NAMELESS),
+        ("\ud800", ""),
+        ("", ""),
     ],
 )
 def test_a_name_is_one_line_without_what_reorders_or_hides(name: Any, shown: Any) -> None:

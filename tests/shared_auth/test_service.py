@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared_auth import jose
+from shared_auth.configuration import ConfigurationError
 from shared_auth.people import People, Person
 from shared_auth.principal import Principal
 from shared_auth.service import Auth
-from shared_auth.settings import AuthSettings, ConfigurationError
+from shared_auth.settings import AuthSettings
 from tests.shared_auth.flow import BOTH, ISSUER, Clock, Flow
 
 
@@ -30,6 +31,7 @@ async def test_a_token_of_the_command_line_works_in_the_portal_on_the_same_datab
 
 
 async def test_the_local_person_acts_without_a_token(auth: Auth) -> None:
+    assert await auth.provider_ready() is None
     principal = await auth.local_principal()
     assert principal == Principal(
         issuer=ISSUER,

@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 
-from shared_auth.settings import AuthSettings, ConfigurationError, is_loopback
+from shared_auth.configuration import ConfigurationError, is_loopback
+from shared_auth.identity.settings import OidcSettings
+from shared_auth.settings import AuthSettings
 
 GOOD: dict[str, Any] = {
     "issuer": "https://portal.example",
     "resource": "https://portal.example/mcp",
     "secret": b"s" * 32,
+    "oidc": OidcSettings(issuer="https://login.example", client_id="portal", client_secret="p" * 32),
 }
 
 
@@ -49,7 +52,8 @@ def test_the_secret_is_in_no_repr() -> None:
         ({"local_subject": ""}, "local_subject"),
         ({"local_groups": frozenset({""})}, "local_groups"),
         # Whoever holds the printed link is signed in: never on an address that others reach.
-        ({"local_sign_in": True}, "local_sign_in"),
+        ({"local_sign_in": True, "oidc": None}, "local_sign_in"),
+        ({"oidc": None}, "oidc: must be set"),
     ],
 )
 def test_unsafe_settings_are_refused_by_name(change: Any, names: Any) -> None:
