@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from portal.catalogue.live import LiveCatalogue
 from portal.gate import Gate
 from portal.policy.engine import Policy
 from portal.programs.programs import Programs
+from portal.programs.revocations import Revocations
 from portal.programs.search import Search
 from portal.sandbox.contract import Limits, Options
 from portal.sandbox.monty import MontySandbox
@@ -118,6 +119,10 @@ def timeless(reply: str) -> str:
     return re.sub(r"\d+ ms", "N ms", reply)
 
 
+async def none_ended(_grant_ids: Collection[str]) -> set[str]:
+    return set()
+
+
 @asynccontextmanager
 async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
     """Yield programs over a desk, a closed desk, and a server that is down."""
@@ -140,5 +145,6 @@ async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
         policy = Policy.load([], write_groups=frozenset({"portal-writers"}))
         gate = Gate(policy, upstreams, BudgetSection())
         chosen: dict[str, Any] = {"limits": LIMITS, "reply_chars": 1_000, "per_principal": 2} | settings
-        programs = Programs(sandbox, live, gate, audit, **chosen)
+        revocations = await stack.enter_async_context(Revocations(none_ended).running())
+        programs = Programs(sandbox, live, gate, audit, revocations, **chosen)
         yield Standing(programs, Search(live, gate), sandbox, audit, engine, desk)

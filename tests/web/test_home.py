@@ -52,7 +52,7 @@ def is_confined(answer: httpx.Response) -> bool:
         and "script-src" not in policy
         and answer.headers["x-frame-options"] == "DENY"
         and answer.headers["x-content-type-options"] == "nosniff"
-        and answer.headers["referrer-policy"] == "no-referrer"
+        and answer.headers["referrer-policy"] == "same-origin"
         and answer.headers["cache-control"] == "no-store"
     )
 
