@@ -12,7 +12,8 @@ from mcp_types import TextContent
 
 from portal.app import open_auth
 from portal.programs.reply import Reply
-from portal.settings import PortalSettings, is_loopback
+from portal.settings import PortalSettings
+from shared_auth.configuration import is_loopback
 
 PROBE_TIMEOUT_S = 2.0
 

@@ -6,7 +6,6 @@ is refused wherever it stands: a misspelt limit must not silently be no limit.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from shared_auth.configuration import is_loopback
 
 PREFIX = "PORTAL_"
 CONFIG_VARIABLE = "PORTAL_CONFIG"
@@ -353,16 +354,6 @@ def faults_of(error: ValidationError) -> str:
         f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}"
         for e in error.errors(include_url=False, include_input=False, include_context=False)
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or address is this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _config_path(config: Path | None) -> Path | None:
