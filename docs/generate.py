@@ -10,12 +10,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from portal.settings import PREFIX, AuthClient, PortalSettings, Upstream
+from portal.sections import AuthClient, Upstream
+from portal.settings import PREFIX, PortalSettings
 
 PAGE = Path(__file__).with_name("configuration.md")
 HEAD = f"""# Configuration
 
-Made by `make docs` from `portal/settings.py`; edit that.
+Made by `make docs` from `portal/sections.py` and `portal/settings.py`; edit that.
 
 Sources, the first that names a setting wins: `{PREFIX}…` environment variables (nested names joined with `__`, as in
 `{PREFIX}LIMITS__WALL_S`), files in `{PREFIX}SECRETS_DIR`, `portal.toml` (or the file that

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import structlog
 from mcp.server.transport_security import TransportSecuritySettings
@@ -30,22 +29,17 @@ from portal.embedded import vendors
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
 from portal.endpoint.server import build
 from portal.gate import Gate
+from portal.mapping import auth_settings, declared_clients, limits, sandbox_options, security_settings
 from portal.policy.engine import Policy
 from portal.programs.programs import Programs
 from portal.programs.revocations import Revocations
 from portal.programs.search import Search
-from portal.sandbox.contract import Limits, Options
 from portal.sandbox.engines import Engines
-from portal.secret import secret_of
-from portal.settings import AuthClient, DocumentsSection, OidcSection, PortalSettings
+from portal.settings import PortalSettings
 from portal.store.database import migrate, open_database
 from portal.upstream.registry import Upstreams
 from portal.web.home import Home
-from shared_auth.authorization.declared import AuthMethod, DeclaredClient, read_keys
-from shared_auth.authorization.document_settings import DocumentSettings
-from shared_auth.identity.settings import OidcSettings
 from shared_auth.service import Auth
-from shared_auth.settings import AuthSettings
 
 PRUNE_EVERY_S = 3_600
 
@@ -171,114 +165,3 @@ def application(auth: Auth, endpoint: Endpoint, home: Home, security: TransportS
         await (door if scope["type"] == "http" and scope["path"] == "/mcp" else pages)(scope, receive, send)
 
     return FieldValues(HostGuard(routed, security=security, paths=["/mcp"], open_paths=["/healthz"]))
-
-
-def auth_settings(settings: PortalSettings) -> AuthSettings:
-    """Return what the auth flow needs to know, and nothing else."""
-    section = settings.auth
-    return AuthSettings(
-        issuer=settings.issuer,
-        resource=settings.endpoint,
-        secret=secret_of(settings),
-        access_token_s=section.access_token_s,
-        refresh_token_s=section.refresh_token_s,
-        local_sign_in=settings.local_sign_in,
-        local_subject=section.local_person.subject,
-        local_name=section.local_person.name,
-        local_email=section.local_person.email,
-        local_groups=frozenset(section.local_person.groups),
-        oidc=_oidc(section.oidc),
-        documents=_documents(section.client_documents),
-    )
-
-
-def _oidc(section: OidcSection | None) -> OidcSettings | None:
-    if section is None:
-        return None
-    return OidcSettings(
-        issuer=section.issuer,
-        client_id=section.client_id,
-        client_secret="" if section.client_secret is None else section.client_secret.get_secret_value(),
-        scopes=tuple(section.scopes),
-        groups_claim=section.groups_claim,
-        required_claims=section.required_claims,
-        extra_audiences=frozenset(section.extra_audiences),
-        sign_in_again_s=section.sign_in_again_s,
-    )
-
-
-def _documents(section: DocumentsSection) -> DocumentSettings | None:
-    if not section.enabled:
-        return None
-    return DocumentSettings(
-        hosts=frozenset(section.hosts),
-        fetch=section.fetch,
-        private_networks=tuple(section.private_networks),
-        seeded=section.seeded,
-    )
-
-
-def declared_clients(settings: PortalSettings) -> list[DeclaredClient]:
-    """Return the clients of the settings. Raises the auth flow's ConfigurationError."""
-    return [_declared(client_id, client) for client_id, client in settings.auth.clients.items()]
-
-
-def _declared(client_id: str, client: AuthClient) -> DeclaredClient:
-    by_default: AuthMethod = (
-        "private_key_jwt" if client.jwks else "client_secret_basic" if client.secret_hash else "none"
-    )
-    return DeclaredClient(
-        client_id=client_id,
-        name=client.name or client_id,
-        auth_method=client.auth_method or by_default,
-        grant_types=frozenset(client.grant_types),
-        redirect_uris=tuple(client.redirect_uris),
-        secret_hash=client.secret_hash,
-        keys=read_keys(client_id, client.jwks),
-        groups=frozenset(client.groups),
-        scopes=frozenset(client.scopes),
-        may_introspect=client.introspect,
-    )
-
-
-def sandbox_options(settings: PortalSettings) -> Options:
-    """Return how the sandbox is to be built."""
-    section = settings.sandbox
-    return Options(
-        jail=settings.jail,
-        min_workers=section.min_workers,
-        max_workers=section.max_workers,
-        checkouts_per_worker=section.checkouts_per_worker,
-        checkout_timeout_s=section.checkout_timeout_s,
-        checkers=section.checkers,
-        engine=section.engine,
-        warm_children=section.warm_children,
-    )
-
-
-def limits(settings: PortalSettings) -> Limits:
-    """Return the bounds on one program."""
-    section = settings.limits
-    return Limits(
-        wall_s=section.wall_s,
-        cpu_s=section.cpu_s,
-        memory_bytes=section.memory_bytes,
-        source_bytes=section.source_bytes,
-        calls=section.calls,
-        in_flight=section.in_flight,
-        argument_bytes=section.argument_bytes,
-        result_bytes=section.result_bytes,
-        print_bytes=section.print_bytes,
-    )
-
-
-def security_settings(settings: PortalSettings) -> TransportSecuritySettings:
-    """Return which Host and Origin headers are ours: those of the public address, and what the operator adds."""
-    public = urlsplit(settings.issuer)
-    hosts = [public.netloc, *settings.allowed_hosts]
-    if settings.public_url is None:
-        hosts += [f"{name}:{settings.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
-    origins = [settings.issuer, *settings.allowed_origins]
-    if settings.public_url is None:
-        origins += [f"http://{name}:{settings.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
-    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)

@@ -17,7 +17,7 @@ from portal.gate.budget import CallsPerMinute
 from portal.gate.session import Caller, Rules, Session, ToolFinder
 from portal.gate.turnstile import Turnstiles
 from portal.policy.engine import Policy
-from portal.settings import BudgetSection
+from portal.sections import BudgetSection
 from shared_auth.principal import Principal
 
 

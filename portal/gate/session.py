@@ -26,7 +26,7 @@ from portal.gate.budget import CallsPerMinute
 from portal.gate.turnstile import Turnstiles
 from portal.policy.engine import Decision, Policy
 from portal.sandbox.contract import CallFailed, Json
-from portal.settings import BudgetSection
+from portal.sections import BudgetSection
 from portal.upstream.failures import UpstreamFailure
 from shared_auth.principal import Principal
 

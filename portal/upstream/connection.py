@@ -23,7 +23,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from portal.settings import ConfigurationError, Upstream
+from portal.sections import Upstream
+from portal.settings import ConfigurationError
 from portal.upstream.changes import Changes
 from portal.upstream.exchanged import Exchanged, ServerTokens, asking
 from portal.upstream.failures import Kind, UpstreamFailure

@@ -9,7 +9,8 @@ from typing import Any, Protocol, cast
 from mcp.server import Server
 from pydantic import ValidationError
 
-from portal.settings import ConfigurationError, Upstream, faults_of
+from portal.sections import Upstream
+from portal.settings import ConfigurationError, faults_of
 
 
 class _ServerModule(Protocol):

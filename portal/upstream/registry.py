@@ -10,7 +10,8 @@ from typing import Any
 
 import mcp_types as t
 
-from portal.settings import ConfigurationError, Upstream
+from portal.sections import Upstream
+from portal.settings import ConfigurationError
 from portal.upstream.connection import Connection
 from portal.upstream.exchanged import ServerTokens
 from portal.upstream.failures import UpstreamFailure

@@ -9,7 +9,7 @@ import pytest
 
 from portal.catalogue.gather import CatalogueConflict
 from portal.catalogue.live import LiveCatalogue
-from portal.settings import Upstream
+from portal.sections import Upstream
 from portal.upstream.registry import Upstreams
 from tests.catalogue.changing import server as changing
 from tests.catalogue.making import read_only

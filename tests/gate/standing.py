@@ -14,7 +14,7 @@ from portal.catalogue.records import ServerState, Tool
 from portal.catalogue.snapshot import Catalogue
 from portal.gate import Gate, Session
 from portal.policy.engine import Policy
-from portal.settings import BudgetSection
+from portal.sections import BudgetSection
 from shared_auth.principal import Principal
 
 WRITER = Principal("https://id.example", "ada", "agent-1", groups=frozenset({"portal-writers"}))

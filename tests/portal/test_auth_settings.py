@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.app import auth_settings
+from portal.mapping import auth_settings
 from portal.settings import ConfigurationError, PortalSettings, load
 from shared_auth.configuration import ConfigurationError as AuthConfigurationError
 

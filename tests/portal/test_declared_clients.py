@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from portal.app import declared_clients
+from portal.mapping import declared_clients
 from portal.settings import PortalSettings, load
 from shared_auth.configuration import ConfigurationError
 from shared_auth.keys import generate, public_half

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from portal.embedded import vendors
-from portal.settings import ConfigurationError, Demo, Upstream
+from portal.sections import Demo, Upstream
+from portal.settings import ConfigurationError
 
 
 def demo(name: str, **options: Any) -> Upstream:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from portal.settings import ConfigurationError, Upstream
+from portal.sections import Upstream
+from portal.settings import ConfigurationError
 from portal.upstream.registry import Upstreams
 
 

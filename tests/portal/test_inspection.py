@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from portal.inspection import inspect
-from portal.settings import AuthSection, PortalSettings, SandboxSection, Upstream
+from portal.sections import AuthSection, SandboxSection, Upstream
+from portal.settings import PortalSettings
 from tests.upstream.made.server import MADE
 from tests.upstream.serving import server
 

@@ -14,8 +14,9 @@ from starlette.routing import Route
 
 from portal import remote
 from portal.app import Portal, open_portal
+from portal.sections import AuthSection, SandboxSection, Upstream
 from portal.serve import banner
-from portal.settings import AuthSection, PortalSettings, SandboxSection, Upstream
+from portal.settings import PortalSettings
 from tests.running import free_port
 from tests.upstream.serving import Seen, on_port
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from portal.secret import SECRET_BYTES, secret_of
-from portal.settings import AuthSection, ConfigurationError, PortalSettings
+from portal.sections import AuthSection
+from portal.settings import ConfigurationError, PortalSettings
 
 pytestmark = pytest.mark.usefixtures("alone")
 

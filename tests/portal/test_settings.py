@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from portal.settings import ConfigurationError, PortalSettings, Upstream, load
+from portal.sections import Upstream
+from portal.settings import ConfigurationError, PortalSettings, load
 from shared_auth.configuration import is_loopback
 
 SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"

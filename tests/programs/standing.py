@@ -25,7 +25,7 @@ from portal.programs.revocations import Revocations
 from portal.programs.search import Search
 from portal.sandbox.contract import Limits, Options
 from portal.sandbox.monty import MontySandbox
-from portal.settings import BudgetSection, Upstream
+from portal.sections import BudgetSection, Upstream
 from portal.store.database import migrate, open_database
 from portal.upstream.registry import Upstreams
 from shared_auth.principal import Principal

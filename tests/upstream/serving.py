@@ -15,7 +15,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, Streamable
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from portal.settings import Upstream
+from portal.sections import Upstream
 from portal.upstream.connection import Connection
 from shared_auth.principal import Principal
 from tests.upstream.made.server import MADE

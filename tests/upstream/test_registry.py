@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from mcp.server.subscriptions import ToolsListChanged
 
-from portal.settings import ConfigurationError, Upstream
+from portal.sections import Upstream
+from portal.settings import ConfigurationError
 from portal.upstream.failures import UpstreamFailure
 from portal.upstream.registry import Upstreams
 from tests.upstream.made.server import MADE

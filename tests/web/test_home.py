@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from portal.app import Portal, open_portal
-from portal.settings import AuthSection, Person, PortalSettings, SandboxSection, Upstream
+from portal.sections import AuthSection, Person, SandboxSection, Upstream
+from portal.settings import PortalSettings
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}"
 
