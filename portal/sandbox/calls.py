@@ -11,6 +11,7 @@ from portal.sandbox.budget import Budget, NotJson, OverBudget, decoded
 from portal.sandbox.contract import CallFailed, CallRevoked, Dispatch, Function, Json, Limits, Module
 from portal.sandbox.decode import Arena
 from portal.sandbox.events import CallEvent
+from portal.sandbox.helpers import FUNCTIONS, HOST
 from portal.sandbox.wire import ProtocolError
 
 WAITING_ARGUMENTS = 16
@@ -57,7 +58,7 @@ class Calls:
             f"{module.name}.{function.name}": (module.name, function)
             for module in modules
             for function in module.functions
-        }
+        } | {function.name: (HOST, function) for function in FUNCTIONS}
         self._dispatch = dispatch
         self._limits = limits
         self._in_flight = asyncio.Semaphore(limits.in_flight)
@@ -75,9 +76,12 @@ class Calls:
         if found is None:
             raise BadCall("NameError", "no such function")
         module, function = found
-        budget = Budget(self._limits.nodes, self._limits.argument_bytes, self._limits.depth, "argument_bytes")
+        # What is saved is a result, in size and in what becomes text.
+        strict = module != HOST
+        most_bytes = self._limits.argument_bytes if strict else self._limits.result_bytes
+        budget = Budget(self._limits.nodes, most_bytes, self._limits.depth, "argument_bytes")
         try:
-            arguments, spent_bytes = await decoded(lambda within: _arguments(call, function, within), budget)
+            arguments, spent_bytes = await decoded(lambda within: _arguments(call, function, within, strict), budget)
         except OverBudget as error:
             raise BadCall(
                 "ValueError",
@@ -151,7 +155,7 @@ class Calls:
 _UNITS = {"argument_bytes": "bytes", "nodes": "values", "depth": "levels of nesting"}
 
 
-def _arguments(call: CallEvent, function: Function, budget: Budget) -> dict[str, Json]:
+def _arguments(call: CallEvent, function: Function, budget: Budget, strict: bool) -> dict[str, Json]:
     if len(call.args) > len(function.parameters):
         raise BadCall(
             "TypeError",
@@ -160,7 +164,7 @@ def _arguments(call: CallEvent, function: Function, budget: Budget) -> dict[str,
     arena = Arena(call.arena, max_nodes=budget.nodes)
     out: dict[str, Json] = {}
     for name, node in zip(function.parameters, call.args, strict=False):
-        out[name] = arena.value(node, budget, strict=True)
+        out[name] = arena.value(node, budget, strict=strict)
     for key, node in call.kwargs:
         name = arena.value(key, budget, strict=True)
         if name not in function.parameters:
@@ -170,7 +174,7 @@ def _arguments(call: CallEvent, function: Function, budget: Budget) -> dict[str,
             )
         if name in out:
             raise BadCall("TypeError", f"{function.name}() got multiple values for argument '{name}'")
-        out[name] = arena.value(node, budget, strict=True)
+        out[name] = arena.value(node, budget, strict=strict)
     return out
 
 

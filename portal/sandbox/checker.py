@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from portal.sandbox import events, requests
 from portal.sandbox.contract import Diagnostic, Module, SandboxUnavailable
 from portal.sandbox.events import Event, Kind, System
+from portal.sandbox.helpers import STUBS, STUBS_IMPORT
 from portal.sandbox.pool import Lease, Pool
 from portal.sandbox.wire import ProtocolError
 from portal.sandbox.worker import FrameTooLarge, Worker, WorkerDied
@@ -99,9 +100,10 @@ _OPEN = requests.configure(
 
 def wrap(code: str) -> Wrapped:
     """Return the text to check. Raises SyntaxError, ValueError (NUL), RecursionError."""
-    imports = _imports(_parse(code))
+    tree = _parse(code)
+    imports = _imports(tree)
     body = _blank(code, imports)
-    head = [(ast.unparse(node), node.lineno) for node in imports]
+    head = [(line, 0) for line in _helpers(tree)] + [(ast.unparse(node), node.lineno) for node in imports]
     text = "".join(f"{line}\n" for line, _ in head)
     text += "async def __program__():\n" + _indented(body) + f"\n pass\n{_SENTINEL}: int = ''\n"
     count = body.count("\n") + 1
@@ -134,6 +136,21 @@ def _findings(event: Event, wrapped: Wrapped) -> list[Diagnostic]:
 def _imports(tree: ast.Module) -> list[ast.Import | ast.ImportFrom]:
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     return sorted(found, key=lambda node: (node.lineno, node.col_offset))
+
+
+def _helpers(tree: ast.Module) -> list[str]:
+    """Return the stubs of the helpers that the program uses, as far as they are not its own names at the top."""
+    used: set[str] = set()
+    own: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            used.add(node.id)
+        elif isinstance(node, ast.Global):
+            own.update(node.names)
+        elif isinstance(node, ast.alias):
+            own.add(node.asname or node.name)
+    found = [stub for name, stub in STUBS.items() if name in used and name not in own]
+    return [STUBS_IMPORT, *found] if found else []
 
 
 def _blank(code: str, imports: Sequence[ast.Import | ast.ImportFrom]) -> str:

@@ -27,6 +27,7 @@ from portal.sandbox.contract import (
     Outcome,
     SandboxUnavailable,
 )
+from portal.sandbox.helpers import PRELUDE, wants_prelude
 from portal.sandbox.jail import Jail, open_jail
 from portal.sandbox.owned import Owned
 from portal.sandbox.pool import Pool
@@ -116,7 +117,8 @@ class MontySandbox:
         self, pool: Pool, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits
     ) -> Outcome:
         async with pool.lease() as lease:
-            program = Program(lease.worker, code, modules, dispatch, limits)
+            prelude = PRELUDE if wants_prelude(code) else ""
+            program = Program(lease.worker, code, modules, dispatch, limits, prelude=prelude)
             try:
                 return await program.run()
             finally:

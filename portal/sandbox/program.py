@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
-from portal.sandbox import events, failures, requests
+from portal.sandbox import events, failures, helpers, requests
 from portal.sandbox.budget import Budget, OverBudget, decoded
 from portal.sandbox.calls import Answer, BadCall, Calls, TooManyCalls
 from portal.sandbox.contract import (
     CallRevoked,
     Dispatch,
     Failure,
+    Json,
     Limits,
     Module,
     Outcome,
@@ -35,6 +37,10 @@ MAX_SLEEP_S = 60.0
 _FRAME_OVERHEAD_BYTES = 65_536
 _NODE_BYTES = 16
 _PRINTS_A_TURN = 100
+_HOST_FUNCTIONS = frozenset(function.name for function in helpers.FUNCTIONS)
+_FIRST_FEED = "<python-input-0>"
+"""What a worker calls the prelude, where there is one; the program is then the second."""
+
 _MEMORY_EXIT = 65
 """How a worker ends when it reaches the hard ceiling above its memory limit (measured, runtime 1.4.0)."""
 
@@ -51,8 +57,16 @@ class Program:
     """A program on a worker that nobody else uses."""
 
     def __init__(
-        self, worker: Worker, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits
+        self,
+        worker: Worker,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        *,
+        prelude: str = "",
     ) -> None:
+        """``prelude`` is run before the program, in a text of its own; no frame of it is ever shown."""
         self._worker = worker
         self._code = code
         self._modules = {module.name: module for module in modules}
@@ -67,6 +81,9 @@ class Program:
         self._cpu_us = 0
         self._started = False
         self._overdue = False
+        self._prelude = prelude
+        self._prelude_us = 0
+        self._awaited = helpers.awaited(code)
         self.clean = False
         # A program whose person was revoked ends in mid-computation, not at its next call.
         self._calls.revoked.add_done_callback(self._stop)
@@ -103,7 +120,13 @@ class Program:
         )
         # Both in one write: the worker reads the second while nobody waits for its answer to the first.
         self._worker.send(opened)
-        event = await self._turn(requests.feed(self._code), owed=1)
+        owed = 1
+        if self._prelude:
+            prepared = await self._turn(requests.feed(self._prelude), owed=owed)
+            if prepared.kind is not Kind.COMPLETE:
+                raise ProtocolError("a worker that cannot run our own prelude")
+            self._prelude_us, self._started, owed = prepared.cpu_us, False, 0
+        event = await self._turn(requests.feed(self._code), owed=owed)
         while event.kind not in {Kind.COMPLETE, Kind.ERROR}:
             self._suspensions += 1
             if self._suspensions > self._max_suspensions:
@@ -111,6 +134,8 @@ class Program:
             event = await self._turn(await self._answer(event))
         if event.kind is Kind.ERROR:
             found = events.error(event.body)
+            if self._prelude:
+                found = replace(found, frames=tuple(f for f in found.frames if f.filename != _FIRST_FEED))
             if not found.frames and found.message.startswith("protocol violation"):
                 # The worker did not understand us: a program cannot raise without a frame of its own.
                 raise ProtocolError(found.message[:300])
@@ -156,7 +181,7 @@ class Program:
         finally:
             timer.cancel()
         self._cpu_us = max(self._cpu_us, event.cpu_us)
-        self._started = self._started or event.cpu_us > 0 or self._suspensions > 0
+        self._started = self._started or event.cpu_us > self._prelude_us or self._suspensions > 0
         if self._calls.revoked.done():
             raise _Ended(_revoked(self._calls.revoked.result()))
         return event
@@ -180,7 +205,8 @@ class Program:
         if event.kind is Kind.CALL:
             return await self._call(events.call(event.body))
         if event.kind is Kind.NAME:
-            return requests.UNDEFINED_NAME
+            name = next(iter(events.names(event.body)), "")
+            return requests.name_result(name) if name in _HOST_FUNCTIONS else requests.UNDEFINED_NAME
         if event.kind is Kind.FUTURES:
             return await self._futures(events.futures(event.body))
         if event.kind is Kind.SYSTEM:
@@ -198,6 +224,11 @@ class Program:
             answer = await self._calls.make(prepared)
             self._check_revoked()
             return await _settle([(call.call_id, answer)])
+        if prepared.module == helpers.HOST and prepared.function not in self._awaited:
+            # A plain function: the program goes on with its value.
+            answer = await self._calls.make(prepared)
+            self._check_revoked()
+            return await _resume(call.call_id, answer)
         self._calls.start(call.call_id, prepared)
         # One turn of the loop, so that a call begins before the program goes on without it.
         await asyncio.sleep(0)
@@ -279,6 +310,20 @@ class Program:
 
 def _revoked(revoked: CallRevoked) -> Failure:
     return Failure("limit", revoked.message, limit=revoked.limit)
+
+
+async def _resume(call_id: int, answer: Answer) -> bytes:
+    if answer.error:
+        return requests.resume(call_id, requests.error_result(answer.error, answer.message))
+    if is_small(answer.value):
+        return _encode_one(call_id, answer.value)
+    return await asyncio.to_thread(_encode_one, call_id, answer.value)
+
+
+def _encode_one(call_id: int, value: Json) -> bytes:
+    nodes = Nodes()
+    result = requests.value_result(value, nodes)
+    return requests.resume(call_id, result, nodes)
 
 
 async def _settle(answers: Sequence[tuple[int, Answer]]) -> bytes:

@@ -1,11 +1,25 @@
 """The portal's own tables. Times are epoch milliseconds, sizes are bytes; ids are lower-case hexadecimal.
 
-What is written here is the record: arguments and results of calls are not in it, only their digests and sizes.
+``audit_*`` is the record: arguments and results of calls are not in it, only their digests and sizes. ``results`` holds
+for a while what a person's programs have kept, sealed (portal/programs/handles.py).
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -65,4 +79,31 @@ audit_calls = Table(
     Column("outcome", String(32), nullable=False),
     Column("result_bytes", BigInteger),
     Column("elapsed_ms", Float(53)),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("handle", String(32), primary_key=True),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("media_type", String(128), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Index("ix_results_owner", "issuer", "subject", "created_ms"),
+    Index("ix_results_expires_ms", "expires_ms"),
+)
+
+result_parts = Table(
+    "result_parts",
+    metadata,
+    Column(
+        "handle",
+        String(32),
+        ForeignKey("results.handle", name="fk_result_parts_handle_results", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
 )

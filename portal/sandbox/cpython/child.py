@@ -26,12 +26,14 @@ from portal.sandbox.cpython.preload import withhold
 from portal.sandbox.cpython.source import ENTRY, FILE, STAR, compiled
 from portal.sandbox.cpython.values import shown
 from portal.sandbox.events import Kind
+from portal.sandbox.helpers import FUNCTIONS, PRELUDE, awaited
 from portal.sandbox.wire import BYTES, VARINT, fields, text
 
 MAX_FRAMES = 40
 _OWN_BYTES = 24 * 1024 * 1024
 _OWN_FRAMES = 60
 _CPU_GRACE_S = 2
+_PRELUDE = compile(PRELUDE, "<helpers>", "exec")
 
 
 def serve(base_bytes: int) -> None:
@@ -113,8 +115,31 @@ def _surroundings(source: str, line: Line, calls: Calls) -> types.ModuleType:
     linecache.cache[FILE] = (len(source), None, source.splitlines(keepends=True), FILE)
     module = types.ModuleType("__main__")
     module.__dict__.update({STAR: lambda name: _import_star(name, module), "exit": sys.exit, "quit": sys.exit})
+    module.__dict__.update(_helpers(source, line, calls))
     sys.modules["__main__"] = module
     return module
+
+
+def _helpers(source: str, line: Line, calls: Calls) -> dict[str, object]:
+    """Return what a program may use without importing it (helpers.py)."""
+    found: dict[str, object] = {}
+    exec(_PRELUDE, found)  # noqa: S102 - our own text
+    waited = awaited(source)
+    for function in FUNCTIONS:
+        make = _function(calls, function.name, function.name)
+        found[function.name] = make if function.name in waited else _plain(line, function.name)
+    return {name: value for name, value in found.items() if not name.startswith("__")}
+
+
+def _plain(line: Line, name: str) -> Any:
+    def call(*args: object, **kwargs: object) -> Any:
+        _, answer = line.call(name, args, kwargs)
+        if answer.error is not None:
+            raise answer.error
+        return answer.value
+
+    call.__name__ = call.__qualname__ = name
+    return call
 
 
 def _sleep(line: Line, seconds: float) -> None:
