@@ -29,12 +29,22 @@ from portal.embedded import vendors
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
 from portal.endpoint.server import build
 from portal.gate import Gate
-from portal.mapping import auth_settings, declared_clients, limits, sandbox_options, security_settings
+from portal.mapping import (
+    auth_settings,
+    declared_clients,
+    limits,
+    result_bounds,
+    sandbox_options,
+    security_settings,
+)
 from portal.policy.engine import Policy
+from portal.programs.handles import Results
 from portal.programs.programs import Programs
+from portal.programs.reading import Reading
 from portal.programs.revocations import Revocations
 from portal.programs.search import Search
 from portal.sandbox.engines import Engines
+from portal.secret import secret_of
 from portal.settings import PortalSettings
 from portal.store.database import migrate, open_database
 from portal.upstream.registry import Upstreams
@@ -91,23 +101,26 @@ async def open_portal(
         ):
             gate = Gate(policy, upstreams, settings.budget)
             search = Search(catalogue, gate)
+            results = Results(engine, secret_of(settings), result_bounds(settings))
             programs = Programs(
                 sandbox,
                 catalogue,
                 gate,
                 audit,
                 revocations,
+                results,
                 limits=limits(settings),
                 reply_chars=settings.limits.reply_chars,
                 per_principal=settings.limits.programs_per_principal,
             )
+            reading = Reading(results, audit, page_bytes=settings.limits.reply_chars)
             security = security_settings(settings)
             endpoint = Endpoint(
-                build(search, programs, version=version("mcp-portal")),
+                build(search, programs, reading, version=version("mcp-portal")),
                 security=security,
                 max_request_bytes=settings.max_request_bytes,
             )
-            async with endpoint.running(), _pruning(auth):
+            async with endpoint.running(), _pruning(auth, results):
                 home = Home(auth, catalogue, gate, settings.endpoint, sign_in_link=settings.local_sign_in)
                 app = application(auth, endpoint, home, security)
                 yield Portal(settings, app, auth, search, programs, upstreams, catalogue, sandbox, audit, engine)
@@ -125,15 +138,16 @@ async def _database(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
-async def _pruning(auth: Auth) -> AsyncIterator[None]:
+async def _pruning(auth: Auth, results: Results) -> AsyncIterator[None]:
     """Delete what has expired, now and every hour."""
 
     async def prune() -> None:
         while True:
             try:
                 await auth.prune()
+                await results.prune()
             except SQLAlchemyError as error:
-                log.warning("auth.prune_failed", error=type(error).__name__)
+                log.warning("prune_failed", error=type(error).__name__)
             await asyncio.sleep(PRUNE_EVERY_S)
 
     task = asyncio.create_task(prune(), name="prune")

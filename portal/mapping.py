@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from mcp.server.transport_security import TransportSecuritySettings
 
+from portal.programs.handles import Bounds
 from portal.sandbox.contract import Limits, Options
 from portal.secret import secret_of
 from portal.sections import AuthClient, DocumentsSection, OidcSection
@@ -113,6 +114,12 @@ def limits(settings: PortalSettings) -> Limits:
         result_bytes=section.result_bytes,
         print_bytes=section.print_bytes,
     )
+
+
+def result_bounds(settings: PortalSettings) -> Bounds:
+    """Return how long results are kept, and how much of them."""
+    section = settings.results
+    return Bounds(section.life_s, section.handle_bytes, section.person_bytes)
 
 
 def security_settings(settings: PortalSettings) -> TransportSecuritySettings:

@@ -160,6 +160,27 @@ class LimitsSection(_Section):
     )
 
 
+class ResultsSection(_Section):
+    """Results that are kept under a handle, each for the person whose program made it."""
+
+    life_s: int = Field(default=3_600, ge=60, le=30 * 86_400, description="How long one can be read.")
+    handle_bytes: int = Field(
+        default=4_194_304, ge=65_536, le=64 * 1024 * 1024, description="JSON or data of one; more is not kept."
+    )
+    person_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=65_536,
+        le=16 * 1024**3,
+        description="All of one person's; the oldest make room. One program saves, and loads, at most as much.",
+    )
+
+    @model_validator(mode="after")
+    def _one_fits(self) -> ResultsSection:
+        if self.person_bytes < self.handle_bytes:
+            raise ValueError("person_bytes must be at least handle_bytes")
+        return self
+
+
 class PolicySection(_Section):
     """Who may do what."""
 

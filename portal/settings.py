@@ -19,7 +19,15 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from portal.sections import AuthSection, BudgetSection, LimitsSection, PolicySection, SandboxSection, Upstream
+from portal.sections import (
+    AuthSection,
+    BudgetSection,
+    LimitsSection,
+    PolicySection,
+    ResultsSection,
+    SandboxSection,
+    Upstream,
+)
 from shared_auth.configuration import is_loopback
 
 PREFIX = "PORTAL_"
@@ -67,6 +75,7 @@ class PortalSettings(BaseSettings):
     auth: AuthSection = AuthSection()
     sandbox: SandboxSection = SandboxSection()
     limits: LimitsSection = LimitsSection()
+    results: ResultsSection = ResultsSection()
     policy: PolicySection = PolicySection()
     budget: BudgetSection = BudgetSection()
     upstreams: dict[str, Upstream] = Field(default_factory=dict)

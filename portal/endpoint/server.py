@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import mcp_types as t
@@ -11,7 +11,9 @@ import structlog
 from mcp.server import CacheHint, Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
+from portal.endpoint import attachments, resources
 from portal.endpoint.tools import BadArguments, ExecuteArguments, SearchArguments, definitions, parse
+from portal.programs.presenting import Attachment
 from shared_auth.principal import Principal
 from shared_auth.resource import principal_of
 
@@ -26,12 +28,14 @@ Progress = Callable[[int, str], Awaitable[None]]
 
 
 class Reply(Protocol):
-    """What a tool answers: one text, and whether it reports a failure."""
+    """What a tool answers: one text, files beside it, and whether it reports a failure."""
 
     @property
     def text(self) -> str: ...
     @property
     def is_error(self) -> bool: ...
+    @property
+    def attachments(self) -> Sequence[Attachment]: ...
 
 
 class Searcher(Protocol):
@@ -46,8 +50,8 @@ class Executor(Protocol):
     async def execute(self, principal: Principal, code: str, progress: Progress | None = None) -> Reply: ...
 
 
-def build(searcher: Searcher, executor: Executor, *, version: str) -> Server[Any]:
-    """Return the low-level server with exactly ``search`` and ``execute``."""
+def build(searcher: Searcher, executor: Executor, reader: resources.Reader, *, version: str) -> Server[Any]:
+    """Return the low-level server with exactly ``search`` and ``execute``, and kept results as resources."""
 
     async def on_list_tools(
         _ctx: ServerRequestContext[Any], _params: t.PaginatedRequestParams | None
@@ -65,7 +69,7 @@ def build(searcher: Searcher, executor: Executor, *, version: str) -> Server[Any
                 return _text(text)
             program = parse(ExecuteArguments, params.arguments)
             reply = await executor.execute(principal, program.code, _progress(ctx))
-            return _text(reply.text, is_error=reply.is_error)
+            return _text(reply.text, reply.attachments, is_error=reply.is_error)
         except BadArguments as bad:
             return _text(str(bad), is_error=True)
         except Exception:
@@ -78,11 +82,12 @@ def build(searcher: Searcher, executor: Executor, *, version: str) -> Server[Any
         "mcp-portal",
         version=version,
         instructions=INSTRUCTIONS,
-        cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL_MS, scope="private")},
+        cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL_MS, scope="private"), **resources.HINTS},
         # Else the SDK lists the tools again for every call, to look for headers that mirror arguments; ours have none.
         get_tool_input_schema={tool.name: tool.input_schema for tool in definitions()}.get,
         on_list_tools=on_list_tools,
         on_call_tool=on_call_tool,
+        **resources.handlers(reader),
     )
 
 
@@ -96,5 +101,6 @@ def _progress(ctx: ServerRequestContext[Any]) -> Progress | None:
     return report
 
 
-def _text(text: str, *, is_error: bool = False) -> t.CallToolResult:
-    return t.CallToolResult(content=[t.TextContent(type="text", text=text)], is_error=is_error)
+def _text(text: str, files: Sequence[Attachment] = (), *, is_error: bool = False) -> t.CallToolResult:
+    content = [t.TextContent(type="text", text=text), *map(attachments.block, files)]
+    return t.CallToolResult(content=content, is_error=is_error)

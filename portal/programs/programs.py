@@ -14,11 +14,14 @@ from portal.catalogue.live import LiveCatalogue
 from portal.catalogue.records import Tool
 from portal.catalogue.snapshot import Catalogue
 from portal.gate import Gate, Session
+from portal.programs.handles import Results
+from portal.programs.keeping import Keeping
+from portal.programs.presenting import Shown, present
 from portal.programs.progress import Progress, reporting
 from portal.programs.reply import Reply, failed, refused, succeeded
 from portal.programs.revocations import Revocations, Revoked
 from portal.programs.source import Source, SourceError, read
-from portal.sandbox.contract import Diagnostic, Failure, Limits, Module, Outcome, Sandbox, SandboxUnavailable
+from portal.sandbox.contract import Diagnostic, Dispatch, Failure, Limits, Module, Outcome, Sandbox, SandboxUnavailable
 from shared_auth.principal import Principal
 
 Allowed = Callable[[Tool], bool]
@@ -48,6 +51,7 @@ class Programs:
         gate: Gate,
         audit: Audit,
         revocations: Revocations,
+        results: Results,
         *,
         limits: Limits,
         reply_chars: int,
@@ -58,6 +62,7 @@ class Programs:
         self._gate = gate
         self._audit = audit
         self._revocations = revocations
+        self._results = results
         self._limits = limits
         self._reply_chars = reply_chars
         self._per_principal = per_principal
@@ -117,10 +122,14 @@ class Programs:
         started: float,
     ) -> Reply:
         log = await self._audit.begin(principal, source=source.code)
+        shown = Shown("")
         try:
             session = self._gate.open(principal, catalogue, log)
+            keeping = Keeping(self._results, principal, log)
             async with self._revocations.watching(principal.grant_id):
-                outcome, findings = await self._checked_run(principal, source, catalogue, session, progress)
+                outcome, findings = await self._checked_run(principal, source, catalogue, session, keeping, progress)
+                if outcome.failure is None:
+                    shown = await present(outcome.value, keeping, self._reply_chars)
         except Revoked:
             outcome, findings = _REVOKED, ()
         except BaseException as error:
@@ -133,11 +142,7 @@ class Programs:
         elapsed_ms = (time.perf_counter() - started) * 1000
         if outcome.failure is not None:
             return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=findings)
-        if _is_small(outcome.value):
-            return succeeded(outcome, session.calls, elapsed_ms=elapsed_ms, max_chars=self._reply_chars)
-        return await asyncio.to_thread(
-            succeeded, outcome, session.calls, elapsed_ms=elapsed_ms, max_chars=self._reply_chars
-        )
+        return succeeded(outcome, session.calls, shown, elapsed_ms=elapsed_ms)
 
     async def _checked_run(
         self,
@@ -145,6 +150,7 @@ class Programs:
         source: Source,
         catalogue: Catalogue,
         session: Session,
+        keeping: Keeping,
         progress: Progress | None,
     ) -> tuple[Outcome, Sequence[Diagnostic]]:
         allowed = self._gate.allowed(principal)
@@ -154,7 +160,7 @@ class Programs:
             findings = await self._sandbox.check(source.code, modules)
             if findings:
                 return Outcome(failure=Failure("invalid", "The type check failed; nothing ran.")), findings
-        outcome = await self._run(source, modules, session, progress)
+        outcome = await self._run(source, modules, keeping.around(session.call), progress)
         if checked or not modules or not _explainable(outcome):
             return outcome, ()
         try:
@@ -166,18 +172,18 @@ class Programs:
         self,
         source: Source,
         modules: Sequence[Module],
-        session: Session,
+        call: Dispatch,
         progress: Progress | None,
     ) -> Outcome:
         if progress is None:
-            return await self._sandbox.run(source.code, modules, session.call, self._limits)
+            return await self._sandbox.run(source.code, modules, call, self._limits)
         async with reporting(progress) as report:
 
-            async def call(server: str, function: str, arguments: dict[str, Any]) -> Any:
-                report(f"{server}.{function}")
-                return await session.call(server, function, arguments)
+            async def reported(server: str, function: str, arguments: dict[str, Any]) -> Any:
+                report(f"{server}.{function}".lstrip("."))
+                return await call(server, function, arguments)
 
-            return await self._sandbox.run(source.code, modules, call, self._limits)
+            return await self._sandbox.run(source.code, modules, reported, self._limits)
 
 
 def _down(source: Source, catalogue: Catalogue) -> str:
@@ -212,14 +218,3 @@ def _explainable(outcome: Outcome) -> bool:
     if failure is None or failure.kind not in {"raised", "invalid"}:
         return False
     return any(name in failure.message or name in failure.traceback for name in EXPLAINED)
-
-
-def _is_small(value: Any) -> bool:
-    """Say whether rendering the value cannot take long: a scalar, or a short text or list of scalars."""
-    if isinstance(value, str):
-        return len(value) < 10_000
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return len(value) < 50 and all(not isinstance(v, dict | list) and _is_small(v) for v in value)
-    return True

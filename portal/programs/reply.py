@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from portal.gate import CallRecord
-from portal.programs.results import render
+from portal.programs.presenting import Attachment, Shown
 from portal.sandbox.contract import Diagnostic, Outcome
 
 MAX_PRINTED_CHARS = 8_000
@@ -15,21 +15,21 @@ MAX_CALL_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One text for the agent; ``is_error`` when the program did not return."""
+    """One text for the agent, and files beside it; ``is_error`` when the program did not return."""
 
     text: str
     is_error: bool
+    attachments: tuple[Attachment, ...] = ()
 
 
-def succeeded(outcome: Outcome, calls: Sequence[CallRecord], *, elapsed_ms: float, max_chars: int) -> Reply:
-    """Say what the program returned and printed. Runs off the event loop: the value may be megabytes."""
-    text, cut = render(outcome.value, max_chars)
-    lines = [f"ok · {_count(calls)} · {elapsed_ms:.0f} ms", text]
-    if cut:
-        lines.append("(cut to fit: filter or aggregate in the program, and return less)")
+def succeeded(outcome: Outcome, calls: Sequence[CallRecord], shown: Shown, *, elapsed_ms: float) -> Reply:
+    """Say what the program returned and printed."""
+    lines = [f"ok · {_count(calls)} · {elapsed_ms:.0f} ms", shown.text]
+    if shown.note:
+        lines.append(shown.note)
     lines += _engine(outcome)
     lines += _printed(outcome.printed)
-    return Reply("\n".join(lines), is_error=False)
+    return Reply("\n".join(lines), is_error=False, attachments=shown.attachments)
 
 
 def failed(

@@ -17,7 +17,7 @@ HOST = ""
 FUNCTIONS = (Function("load", ("handle",)), Function("save", ("value",)))
 NAMES = ("load", "save", "each", "table")
 
-PRELUDE = '''\
+PRELUDE = """\
 async def each(items, fn, at_once=8):
     import asyncio
 
@@ -70,7 +70,7 @@ def table(rows, columns=None):
     for row in rows:
         lines.append(line([row.get(name) for name in columns] if isinstance(row, dict) else list(row)))
     return "\\n".join(lines)
-'''
+"""
 
 STUBS = {
     "load": "def load(handle: str) -> __t.Any: ...",

@@ -16,6 +16,10 @@ MAX_MESSAGE_CHARS = 600
 LONG_CHARS = 65_536
 
 
+class Blocks(list[dict[str, Any]]):
+    """The content blocks of an answer: text, images, sound, files. Told apart from a list that looks like one."""
+
+
 def is_long(answer: t.CallToolResult) -> bool:
     """Say whether reading the answer holds the event loop too long: then call json_of in a thread."""
     return sum(len(block.text) for block in answer.content if isinstance(block, t.TextContent)) > LONG_CHARS
@@ -27,7 +31,7 @@ def json_of(upstream: str, answer: t.CallToolResult, *, trusted: bool) -> Any:
     1. an error is raised as UpstreamFailure;
     2. structured content is the value, an object with the only key ``result`` unwrapped;
     3. one text is parsed as JSON if it is, and is a string otherwise;
-    4. anything else is the list of its content blocks.
+    4. anything else is the list of its content blocks, as Blocks.
     """
     if answer.is_error:
         raise _failure(upstream, answer, trusted=trusted)
@@ -41,7 +45,7 @@ def json_of(upstream: str, answer: t.CallToolResult, *, trusted: bool) -> Any:
             return from_json(text, allow_inf_nan=False)
         except ValueError:
             return text
-    return [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in answer.content]
+    return Blocks(block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in answer.content)
 
 
 def _failure(upstream: str, answer: t.CallToolResult, *, trusted: bool) -> UpstreamFailure:

@@ -17,6 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
 from portal.endpoint.server import Progress, build
+from portal.programs.handles import Kept, NoSuchResult
+from portal.programs.presenting import Attachment
+from portal.programs.reading import Part
 from shared_auth.principal import Principal
 from tests.upstream.serving import ALICE, Remote, on_port
 
@@ -31,6 +34,7 @@ class Said:
 
     text: str
     is_error: bool = False
+    attachments: tuple[Attachment, ...] = ()
 
 
 Execution = Callable[[str, Progress | None], Awaitable[Said]]
@@ -50,6 +54,8 @@ class Behind:
     programs: list[str] = field(default_factory=list)
     principals: list[Principal] = field(default_factory=list)
     progresses: list[Progress | None] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    parts: dict[str, list[Part]] = field(default_factory=dict)
 
     async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int) -> str:
         self.principals.append(principal)
@@ -63,6 +69,20 @@ class Behind:
         self.programs.append(code)
         self.progresses.append(progress)
         return await self.execution(code, progress)
+
+    async def listed(self, principal: Principal, cursor: str | None) -> tuple[list[Kept], str | None]:
+        self.principals.append(principal)
+        if self.search_error is not None:
+            raise self.search_error
+        return ([], None) if cursor else (self.kept, "more" if self.kept else None)
+
+    async def read(self, principal: Principal, uri: str) -> list[Part]:
+        self.principals.append(principal)
+        if self.search_error is not None:
+            raise self.search_error
+        if uri not in self.parts:
+            raise NoSuchResult
+        return self.parts[uri]
 
 
 class Waiting:
@@ -96,7 +116,7 @@ class Let:
 async def application(behind: Behind, *, hosts: list[str] | None = None) -> AsyncIterator[ASGIApp]:
     """Yield the ASGI application."""
     security = TransportSecuritySettings(allowed_hosts=hosts or ["127.0.0.1:8300"], allowed_origins=[BASE])
-    endpoint = Endpoint(build(behind, behind, version="1"), security=security, max_request_bytes=MAX_BYTES)
+    endpoint = Endpoint(build(behind, behind, behind, version="1"), security=security, max_request_bytes=MAX_BYTES)
     async with endpoint.running():
         yield FieldValues(HostGuard(Let(endpoint), security=security, paths=["/mcp"]))
 

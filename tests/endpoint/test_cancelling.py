@@ -35,7 +35,7 @@ class Named:
 @asynccontextmanager
 async def standing(behind: Behind) -> AsyncIterator[httpx2.AsyncClient]:
     security = TransportSecuritySettings(allowed_hosts=["127.0.0.1:8300"], allowed_origins=[BASE])
-    endpoint = Endpoint(build(behind, behind, version="1"), security=security, max_request_bytes=MAX_BYTES)
+    endpoint = Endpoint(build(behind, behind, behind, version="1"), security=security, max_request_bytes=MAX_BYTES)
     async with endpoint.running():
         transport = httpx2.ASGITransport(app=Named(endpoint))
         async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers=HEADERS, timeout=20) as http:

@@ -20,6 +20,7 @@ from portal.audit.audit import Audit
 from portal.catalogue.live import LiveCatalogue
 from portal.gate import Gate
 from portal.policy.engine import Policy
+from portal.programs.handles import Bounds, Results
 from portal.programs.programs import Programs
 from portal.programs.revocations import Revocations
 from portal.programs.search import Search
@@ -34,6 +35,7 @@ from tests.upstream.serving import text as said
 
 WRITER = Principal("https://id.example", "ada", "agent-1", groups=frozenset({"portal-writers"}))
 READER = Principal("https://id.example", "bob", "agent-1")
+BOUNDS = Bounds(life_s=3_600, handle_bytes=1_048_576, person_bytes=4_194_304)
 LIMITS = Limits(wall_s=20.0, cpu_s=2.0, source_bytes=10_000)
 
 _ITEM = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -103,6 +105,7 @@ class Standing:
     audit: Audit
     engine: AsyncEngine
     desk: Desk
+    results: Results
 
     async def run(self, code: str, principal: Principal = WRITER) -> str:
         """Return the reply's text with its durations as ``N ms``."""
@@ -117,6 +120,13 @@ class Standing:
 
 def timeless(reply: str) -> str:
     return re.sub(r"\d+ ms", "N ms", reply)
+
+
+def handle_in(reply: str) -> str:
+    """Return the one handle that a reply tells."""
+    found: set[str] = set(re.findall(r"\br_[0-9a-z]{26}\b", reply))
+    (handle,) = found
+    return handle
 
 
 async def none_ended(_grant_ids: Collection[str]) -> set[str]:
@@ -144,7 +154,13 @@ async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
         sandbox = await stack.enter_async_context(MontySandbox(options))
         policy = Policy.load([], write_groups=frozenset({"portal-writers"}))
         gate = Gate(policy, upstreams, BudgetSection())
-        chosen: dict[str, Any] = {"limits": LIMITS, "reply_chars": 1_000, "per_principal": 2} | settings
+        chosen: dict[str, Any] = {
+            "limits": LIMITS,
+            "reply_chars": 1_000,
+            "per_principal": 2,
+            "bounds": BOUNDS,
+        } | settings
         revocations = await stack.enter_async_context(Revocations(none_ended).running())
-        programs = Programs(sandbox, live, gate, audit, revocations, **chosen)
-        yield Standing(programs, Search(live, gate), sandbox, audit, engine, desk)
+        results = Results(engine, b"s" * 32, chosen.pop("bounds"))
+        programs = Programs(sandbox, live, gate, audit, revocations, results, **chosen)
+        yield Standing(programs, Search(live, gate), sandbox, audit, engine, desk, results)
