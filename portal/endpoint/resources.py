@@ -23,6 +23,8 @@ from shared_auth.resource import principal_of
 NOT_FOUND = -32002
 """What the older protocol calls a resource that is not there (MCP 2025-11-25, Resources, Error Handling)."""
 
+MAX_URI_CHARS = 200
+
 TEMPLATE = t.ResourceTemplate(
     uri_template=f"{URI}{{handle}}{{?offset}}",
     name="result",
@@ -53,7 +55,7 @@ def handlers(reader: Reader) -> dict[str, Any]:
             return t.ListResourcesResult(resources=[_resource(one) for one in kept], next_cursor=cursor)
 
     async def on_read(ctx: ServerRequestContext[Any], params: t.ReadResourceRequestParams) -> t.ReadResourceResult:
-        async with _boundary("resources/read", ctx):
+        async with _boundary("resources/read", ctx, params.uri):
             parts = await reader.read(_principal(ctx), params.uri)
             return t.ReadResourceResult(contents=[_contents(part) for part in parts])
 
@@ -70,14 +72,15 @@ def handlers(reader: Reader) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _boundary(method: str, ctx: ServerRequestContext[Any]) -> AsyncIterator[None]:
+async def _boundary(method: str, ctx: ServerRequestContext[Any], uri: str = "") -> AsyncIterator[None]:
     """Let nothing but our own words out."""
     try:
         yield
     except NoSuchResult:
         legacy = ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
         code = NOT_FOUND if legacy else t.INVALID_PARAMS
-        raise MCPError(code, "There is no such resource, or not any more; resources/list names yours") from None
+        said = "There is no such resource, or not any more; resources/list names yours"
+        raise MCPError(code, said, {"uri": uri[:MAX_URI_CHARS]}) from None
     except BadCursor:
         raise MCPError(t.INVALID_PARAMS, "Unknown cursor; begin again without one") from None
     except Exception:

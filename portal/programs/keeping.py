@@ -151,6 +151,9 @@ class Keeping:
             raise _unrecorded() from None
 
     def _pay(self, size: int) -> None:
+        """Charge the program for what it saves. Raises TooLarge, _Spent."""
+        if size > self._results.bounds.handle_bytes:
+            raise TooLarge(self._results.bounds.handle_bytes)
         if size > self._saved_left:
             raise _Spent
         self._saved_left -= size

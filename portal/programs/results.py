@@ -23,23 +23,27 @@ class Rendered:
 
 @dataclass(slots=True)
 class _Cuts:
-    """What a cut left out: (depth, path, shown, total, unit) of each place."""
+    """What a cut left out: (path, shown, total, unit) of each place."""
 
-    places: list[tuple[int, str, int, int, str]] = field(default_factory=list)
+    places: list[tuple[tuple[str, ...], int, int, str]] = field(default_factory=list)
 
     def note(self, path: tuple[str, ...], shown: int, total: int, unit: str) -> None:
-        self.places.append((len(path), "".join(path).lstrip("."), shown, total, unit))
+        """Note a place. Where items are missing, it does not matter how whole the others are."""
+        self.places = [place for place in self.places if place[0][: len(path)] != path]
+        self.places.append((path, shown, total, unit))
 
     def told(self) -> str:
         """Say it in one phrase, the outermost places first: they are what a reader would ask for."""
-        places = sorted(self.places, key=lambda place: place[0])
-        said = [
-            f"{f'{path}: ' if path else ''}{shown:,} of {total:,} {unit}"
-            for _, path, shown, total, unit in places[:MAX_PLACES]
-        ]
-        if len(places) > MAX_PLACES:
-            said.append(f"{len(places) - MAX_PLACES:,} more places")
+        places = sorted(self.places, key=lambda place: len(place[0]))
+        said = [f"{_named(path)}{shown:,} of {total:,} {unit}" for path, shown, total, unit in places[:MAX_PLACES]]
+        more = len(places) - MAX_PLACES
+        if more > 0:
+            said.append(f"{more:,} more place{'s' if more > 1 else ''}")
         return "shows " + "; ".join(said)
+
+
+def _named(path: tuple[str, ...]) -> str:
+    return f"{''.join(path).removeprefix('.')}: " if path else ""
 
 
 def render(value: Any, max_chars: int) -> Rendered:

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from portal.programs.programs import Programs
 from portal.programs.revocations import Revocations
 from portal.programs.search import Search
 from portal.sandbox.contract import Limits, Options
+from portal.sandbox.engines import Engines
 from portal.sandbox.monty import MontySandbox
 from portal.sections import BudgetSection, Upstream
 from portal.store.database import migrate, open_database
@@ -53,6 +54,7 @@ class Desk:
     def __init__(self) -> None:
         self.items: list[str] = []
         self.called: list[str] = []
+        self.files: list[t.ContentBlock] = []
         self.waiting = asyncio.Event()
         self.go_on = asyncio.Event()
 
@@ -66,6 +68,8 @@ class Desk:
             return said(json.dumps(self.items))
         if params.name == "get_long":
             return said(json.dumps(["x" * 10] * arguments["size"]))
+        if params.name == "get_files":
+            return t.CallToolResult(content=list(self.files))
         if params.name == "wait":
             self.waiting.set()
             await self.go_on.wait()
@@ -76,6 +80,7 @@ class Desk:
         listed = [
             _tool("get_items", {"type": "object"}),
             _tool("get_long", _NUMBER),
+            _tool("get_files", {"type": "object"}),
             _tool("wait", {"type": "object"}),
             _tool("fail", {"type": "object"}),
             _tool("add_item", _ITEM, effect="write"),
@@ -101,7 +106,7 @@ class Standing:
 
     programs: Programs
     search: Search
-    sandbox: MontySandbox
+    sandbox: MontySandbox | Engines
     audit: Audit
     engine: AsyncEngine
     desk: Desk
@@ -151,7 +156,10 @@ async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
         live = await stack.enter_async_context(LiveCatalogue(upstreams, ttl_s=3_600).running())
         audit = await stack.enter_async_context(Audit(engine))
         options = Options(jail="off", min_workers=1, max_workers=4, checkout_timeout_s=settings.pop("checkout_s", 10.0))
-        sandbox = await stack.enter_async_context(MontySandbox(options))
+        sandbox: MontySandbox | Engines = MontySandbox(options)
+        if settings.pop("both_engines", False):
+            sandbox = Engines(replace(options, jail="require", engine="monty+cpython"))
+        await stack.enter_async_context(sandbox)
         policy = Policy.load([], write_groups=frozenset({"portal-writers"}))
         gate = Gate(policy, upstreams, BudgetSection())
         chosen: dict[str, Any] = {

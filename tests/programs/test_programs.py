@@ -163,7 +163,7 @@ async def test_search_shows_each_person_what_they_may_call(stand: Standing) -> N
 async def test_a_result_over_the_limit_is_cut_and_says_so(stand: Standing) -> None:
     head, result, tail = (await stand.run("import desk\nawait desk.get_long(size=1000)")).split("\n")
     assert head == "ok · 1 call · N ms"
-    assert tail == "(cut to fit: filter or aggregate in the program, and return less)"
+    assert tail.startswith("(shows 69 of 1,000 items; whole for 60 min: load(")
     cut = json.loads(result)
     assert len(result) <= 1_000
     assert cut[-1].endswith("more of 1000 items")
