@@ -74,7 +74,7 @@ class Keeping:
 
     async def _save(self, arguments: dict[str, Json]) -> Json:
         if "value" not in arguments:
-            raise CallFailed("save() takes the value to keep", "TypeError")
+            raise CallFailed("save() takes the value to keep", "ValueError")
         try:
             data = await _json(arguments["value"])
             self._pay(len(data))
@@ -91,7 +91,7 @@ class Keeping:
     async def _load(self, arguments: dict[str, Json]) -> Json:
         handle = arguments.get("handle")
         if not isinstance(handle, str):
-            raise CallFailed('load() takes a handle: a text such as "r_…"', "TypeError")
+            raise CallFailed('load() takes a handle: a text such as "r_…"', "ValueError")
         try:
             async with self._noted("load", hashlib.sha256(handle.encode("utf-8", "replace")).hexdigest()) as ended:
                 found, data = await self._results.read(self._principal, handle, 0, self._loaded_left)

@@ -53,8 +53,8 @@ async def present(value: Json, keeping: Keeping, max_chars: int) -> Shown:
 
     When it cannot be kept, the note says so. Raises AuditUnavailable.
     """
-    value, attachments = await _attach(value, keeping)
-    rendered = render(value, max_chars) if _is_small(value) else await asyncio.to_thread(render, value, max_chars)
+    said, attachments = await _attach(value, keeping)
+    rendered = render(said, max_chars) if _is_small(said) else await asyncio.to_thread(render, said, max_chars)
     return Shown(rendered.text, await _note(value, rendered, keeping), tuple(attachments))
 
 

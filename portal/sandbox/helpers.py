@@ -51,7 +51,7 @@ def table(rows, columns=None):
         names = {}
         for row in rows:
             if not isinstance(row, dict):
-                raise TypeError("table(): give columns=[...] for rows that are not dictionaries")
+                raise ValueError("table(): give columns=[...] for rows that are not dictionaries")
             for name in row:
                 names[name] = None
         columns = list(names)

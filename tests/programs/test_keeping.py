@@ -107,10 +107,10 @@ async def test_somebody_elses_handle_reads_as_one_that_never_was(both: Standing,
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        ("load()", "TypeError: load() takes a handle"),
-        ("load(5)", "TypeError: load() takes a handle"),
+        ("load()", "ValueError: load() takes a handle"),
+        ("load(5)", "ValueError: load() takes a handle"),
         ("load(name='r')", "TypeError: load() has no parameter 'name'"),
-        ("save()", "TypeError: save() takes the value to keep"),
+        ("save()", "ValueError: save() takes the value to keep"),
         ("save(1, 2)", "TypeError: save() takes 1 positional arguments but 2 were given"),
     ],
 )
