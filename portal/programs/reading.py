@@ -100,7 +100,8 @@ class Reading:
         """Return a page that begins and ends between characters, and where it begins."""
         _, data = await self._results.read(principal, handle, offset, self._page_bytes + _CHARACTER_BYTES)
         # An offset that somebody made up may point into a character: the page begins after it.
-        first = next((place for place, byte in enumerate(data[:_CHARACTER_BYTES]) if byte & 0xC0 != 0x80), 0)
+        head = data[: _CHARACTER_BYTES - 1]
+        first = next((place for place, byte in enumerate(head) if byte & 0xC0 != 0x80), len(head))
         last = min(len(data), first + self._page_bytes)
         while first < last < len(data) and data[last] & 0xC0 == 0x80:
             last -= 1
