@@ -1,33 +1,40 @@
-"""From JSON to the nodes that a worker reads: children before parents, equal dictionary keys only once."""
+"""From JSON to the nodes that a worker reads: children before parents, equal keys and small values only once."""
 
 from __future__ import annotations
 
 import struct
 
 from portal.sandbox.contract import Json
-from portal.sandbox.wire import put_bytes, put_packed, put_text, put_varint
+from portal.sandbox.wire import BYTES, VARINT, encode_varint, put_bytes, put_packed, put_text, put_varint
 
 MAX_DEPTH = 200
+SHORT_CHARS = 64
+"""Longer strings are not worth remembering."""
+
+# Written out, because they stand before every node and every pair.
+_NODE = encode_varint(2 << 3 | BYTES)
+_KEY = encode_varint(1 << 3 | VARINT)
+_VALUE = encode_varint(2 << 3 | VARINT)
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
 class Nodes:
     """A list of nodes being built; ``message()`` is the field that a request carries."""
 
-    __slots__ = ("_keys", "_parts")
+    __slots__ = ("_constants", "_keys", "_parts")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._keys: dict[str, int] = {}
+        self._constants: dict[bool | None, int] = {}
 
     def add(self, value: Json, depth: int = 0) -> int:  # noqa: PLR0911 - one line a kind
         """Add a JSON value and return its node number. Raises TypeError for what JSON cannot hold."""
         if isinstance(value, str):
-            return self.node(put_text(8, value))
-        if value is None:
-            return self.node(put_bytes(2, b""))
-        if isinstance(value, bool):
-            return self.node(put_varint(4, int(value)))
+            # Values repeat as keys do: owners, states, kinds.
+            return self.key(value) if len(value) <= SHORT_CHARS else self.node(put_text(8, value))
+        if value is None or isinstance(value, bool):
+            return self._once(value)
         if isinstance(value, int):
             return self.node(_integer(value))
         if isinstance(value, float):
@@ -41,6 +48,13 @@ class Nodes:
             return self.node(put_bytes(11, put_packed(1, [self.add(item, depth + 1) for item in value])))
         raise TypeError(f"{type(value).__name__} is not JSON")
 
+    def _once(self, value: bool | None) -> int:
+        found = self._constants.get(value)
+        if found is None:
+            body = put_bytes(2, b"") if value is None else put_varint(4, int(value))
+            found = self._constants[value] = self.node(body)
+        return found
+
     def key(self, name: str) -> int:
         """Add a string that is likely to come again."""
         found = self._keys.get(name)
@@ -52,7 +66,7 @@ class Nodes:
 
     def node(self, body: bytes) -> int:
         """Add a node that is encoded already."""
-        self._parts.append(put_bytes(2, body))
+        self._parts.append(_NODE + encode_varint(len(body)) + body)
         return len(self._parts) - 1
 
     def message(self) -> bytes:
@@ -62,7 +76,12 @@ class Nodes:
 
 def pair_fields(number: int, pairs: list[tuple[int, int]]) -> bytes:
     """Return dictionary entries as a repeated field."""
-    return b"".join(put_bytes(number, put_varint(1, key) + put_varint(2, value)) for key, value in pairs)
+    tag = encode_varint(number << 3 | BYTES)
+    parts: list[bytes] = []
+    for key, value in pairs:
+        body = _KEY + encode_varint(key) + _VALUE + encode_varint(value)
+        parts.append(tag + encode_varint(len(body)) + body)
+    return b"".join(parts)
 
 
 def is_small(value: Json, nodes: int = 500, chars: int = 65_536) -> bool:
