@@ -95,7 +95,7 @@ class AuthSection(_Section):
     secret: SecretStr | None = Field(
         default=None,
         min_length=32,
-        description="Seals signing keys at rest; the same on every replica. Default: a file in data_dir.",
+        description="Seals signing keys and kept results; the same on every replica. Default: a file in data_dir.",
     )
     local_sign_in: bool = Field(default=True, description="One-time link printed at start; loopback addresses only.")
     local_person: Person = Person()

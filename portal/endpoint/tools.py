@@ -19,7 +19,8 @@ EXECUTE_DESCRIPTION = (
     "Run a Python program that calls tools. Each server is a module and each tool an async function, as `search` "
     "shows: `import catalog` then `await catalog.get_entity(ref='component:cart')`. Use `asyncio.gather` for calls "
     "that do not depend on one another. The last expression, or `return`, is the result; `print` is captured. Filter "
-    "and join in the program; return only what you need. No files, no network."
+    "and join in the program; return only what you need. Also there: `save(x)`, `load(handle)`, "
+    "`await each(items, f)`, `table(rows)`. No files, no network."
 )
 
 MAX_NAME_CHARS = 60

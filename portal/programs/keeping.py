@@ -68,9 +68,9 @@ class Keeping:
         """
         return await self._keep(await _json(value), JSON)
 
-    async def read(self, handle: str) -> tuple[Kept, bytes]:
-        """Return what is kept, for the reply. Raises NoSuchResult, ResultsUnavailable."""
-        return await self._results.read(self._principal, handle)
+    async def read(self, handle: str, max_bytes: int) -> tuple[Kept, bytes]:
+        """Return what is kept, for the reply, no more than ``max_bytes``. Raises NoSuchResult, ResultsUnavailable."""
+        return await self._results.read(self._principal, handle, 0, max_bytes)
 
     async def _save(self, arguments: dict[str, Json]) -> Json:
         if "value" not in arguments:

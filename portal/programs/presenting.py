@@ -43,9 +43,9 @@ class Shown:
 
 
 class Reader(Protocol):
-    """Reads what a person has kept."""
+    """Reads what a person has kept, no more than ``max_bytes`` of it."""
 
-    async def read(self, handle: str) -> tuple[Kept, bytes]: ...
+    async def read(self, handle: str, max_bytes: int) -> tuple[Kept, bytes]: ...
 
 
 async def present(value: Json, keeping: Keeping, max_chars: int) -> Shown:
@@ -105,14 +105,15 @@ async def _word(block: dict[str, Any], reader: Reader, attached: list[Attachment
     if len(attached) >= MAX_ATTACHED:
         return f"<{kind}, not attached: only {MAX_ATTACHED} files are>"
     handle = block.get("handle")
+    left = MAX_ATTACHED_BYTES - sum(len(one.data) * 3 // 4 for one in attached)
     try:
         if isinstance(handle, str) and is_handle(handle):
-            found, data = await reader.read(handle)
+            found, data = await reader.read(handle, left)
             # What it is, its tool has said: not what the program makes of it.
-            name, uri = found.media_type, f"{URI}{handle}"
+            name, size, uri = found.media_type, found.size_bytes, f"{URI}{handle}"
         else:
             data = await _of_base64(block["data"])
-            name, uri = media_type(block["mimeType"]), ""
+            name, size, uri = media_type(block["mimeType"]), len(data), ""
     except NoSuchResult:
         return f"<{kind}, not attached: you have no such result>"
     except ResultsUnavailable as error:
@@ -120,13 +121,11 @@ async def _word(block: dict[str, Any], reader: Reader, attached: list[Attachment
         return f"<{kind}, not attached: it cannot be reached now>"
     except NotBase64:
         return f"<{kind}, not attached: its data is not base64>"
-    why = unfit(kind, name, data)
-    if not why and len(data) + sum(len(one.data) * 3 // 4 for one in attached) > MAX_ATTACHED_BYTES:
-        why = f"more than {MAX_ATTACHED_BYTES:,} bytes together"
+    why = (size > left and f"more than {MAX_ATTACHED_BYTES:,} bytes together") or unfit(kind, name, data)
     if why:
-        return f"<{name}, {len(data):,} bytes, not attached: {why}>"
+        return f"<{name}, {size:,} bytes, not attached: {why}>"
     attached.append(Attachment(kind, name, await _to_base64(data), uri))
-    return f"<{name}, {len(data):,} bytes, attached as {len(attached)}>"
+    return f"<{name}, {size:,} bytes, attached as {len(attached)}>"
 
 
 async def _of_base64(text: str) -> bytes:

@@ -28,7 +28,7 @@ class Nodes:
         self._keys: dict[str, int] = {}
         self._constants: dict[bool | None, int] = {}
 
-    def add(self, value: Json, depth: int = 0) -> int:  # noqa: PLR0911 - one line a kind
+    def add(self, value: Json, depth: int = 0) -> int:
         """Add a JSON value and return its node number. Raises TypeError for what JSON cannot hold."""
         if isinstance(value, str):
             # Values repeat as keys do: owners, states, kinds.
