@@ -16,14 +16,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from portal.audit.audit import AuditUnavailable, ProgramLog
 from portal.programs.handles import INLINE_BYTES, JSON, Kept, NoSuchResult, Results, ResultsUnavailable, TooLarge
 from portal.programs.media import NotBase64, decoded, media_type
 from portal.sandbox.contract import CallFailed, CallRevoked, Dispatch, Json
 from portal.sandbox.encode import is_small
-from portal.sandbox.helpers import HOST
+from portal.sandbox.helpers import HOST, LOAD
 from portal.upstream.results import Blocks
 from shared_auth.principal import Principal
 
@@ -55,7 +55,7 @@ class Keeping:
 
         async def dispatch(module: str, function: str, arguments: dict[str, Json]) -> Json:
             if module == HOST:
-                return await (self._load(arguments) if function == "load" else self._save(arguments))
+                return await (self._load(arguments) if function == LOAD else self._save(arguments))
             answer = await call(module, function, arguments)
             return await self._stowed(answer) if isinstance(answer, Blocks) else answer
 
@@ -88,7 +88,8 @@ class Keeping:
         except AuditUnavailable:
             raise _unrecorded() from None
 
-    async def _load(self, arguments: dict[str, Json]) -> Json:
+    async def _load(self, arguments: dict[str, Json]) -> str:
+        """Return what is kept as JSON text."""
         handle = arguments.get("handle")
         if not isinstance(handle, str):
             raise CallFailed('load() takes a handle: a text such as "r_…"', "ValueError")
@@ -108,7 +109,7 @@ class Keeping:
             raise _unavailable("load", error) from None
         except AuditUnavailable:
             raise _unrecorded() from None
-        return _value(found, data) if len(data) <= INLINE_BYTES else await asyncio.to_thread(_value, found, data)
+        return _text(found, data) if len(data) <= INLINE_BYTES else await asyncio.to_thread(_text, found, data)
 
     async def _stowed(self, blocks: Blocks) -> Json:
         """Return the blocks with a handle in place of each file's data."""
@@ -207,10 +208,8 @@ async def _json(value: Json) -> bytes:
     return to_json(value) if is_small(value) else await asyncio.to_thread(to_json, value)
 
 
-def _value(found: Kept, data: bytes) -> Json:
-    if found.media_type == JSON:
-        return from_json(data)
-    return base64.b64encode(data).decode("ascii")
+def _text(found: Kept, data: bytes) -> str:
+    return data.decode() if found.media_type == JSON else f'"{base64.b64encode(data).decode("ascii")}"'
 
 
 def _unavailable(step: str, error: ResultsUnavailable) -> CallFailed:

@@ -78,6 +78,7 @@ class Calls:
         module, function = found
         # What is saved is a result, in size and in what becomes text.
         strict = module != HOST
+        name = function.name if strict else function.name.strip("_")
         most_bytes = self._limits.argument_bytes if strict else self._limits.result_bytes
         budget = Budget(self._limits.nodes, most_bytes, self._limits.depth, "argument_bytes")
         try:
@@ -85,8 +86,7 @@ class Calls:
         except OverBudget as error:
             raise BadCall(
                 "ValueError",
-                f"{function.name}(): the arguments of one call may hold at most {error.allowed:,} "
-                f"{_UNITS[error.limit]}",
+                f"{name}(): the arguments of one call may hold at most {error.allowed:,} {_UNITS[error.limit]}",
             ) from None
         except NotJson as error:
             raise BadCall("TypeError", f"{function.name}(): {error}") from None

@@ -18,7 +18,7 @@ import structlog
 from portal.sandbox.contract import Diagnostic, Dispatch, Failure, Json, Layer, Limits, Module, Options, Outcome
 from portal.sandbox.cpython.sandbox import CPythonSandbox
 from portal.sandbox.gaps import ASKED, INLINE_CHARS, gap
-from portal.sandbox.helpers import HOST
+from portal.sandbox.helpers import HOST, LOAD
 from portal.sandbox.monty import MontySandbox, refused
 
 FALLBACK = "cpython fallback"
@@ -127,7 +127,7 @@ class Engines:
         async def noted(module: str, function: str, arguments: dict[str, Json]) -> Json:
             nonlocal called
             # Reading back what was kept changes nothing anywhere.
-            called = called or (module, function) != (HOST, "load")
+            called = called or (module, function) != (HOST, LOAD)
             return await dispatch(module, function, arguments)
 
         outcome = await self._monty.run(code, modules, noted, limits)

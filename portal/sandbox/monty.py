@@ -27,7 +27,7 @@ from portal.sandbox.contract import (
     Outcome,
     SandboxUnavailable,
 )
-from portal.sandbox.helpers import PRELUDE, wants_prelude
+from portal.sandbox.helpers import prelude
 from portal.sandbox.jail import Jail, open_jail
 from portal.sandbox.owned import Owned
 from portal.sandbox.pool import Pool
@@ -117,8 +117,7 @@ class MontySandbox:
         self, pool: Pool, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits
     ) -> Outcome:
         async with pool.lease() as lease:
-            prelude = PRELUDE if wants_prelude(code) else ""
-            program = Program(lease.worker, code, modules, dispatch, limits, prelude=prelude)
+            program = Program(lease.worker, code, modules, dispatch, limits, prelude=prelude(code))
             try:
                 return await program.run()
             finally:

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from portal.sandbox import events, failures, helpers, requests
+from portal.sandbox import events, failures, requests
 from portal.sandbox.budget import Budget, OverBudget, decoded
 from portal.sandbox.calls import Answer, BadCall, Calls, TooManyCalls
 from portal.sandbox.contract import (
@@ -27,6 +27,7 @@ from portal.sandbox.contract import (
 from portal.sandbox.decode import Arena
 from portal.sandbox.encode import Nodes, is_small
 from portal.sandbox.events import Event, Kind, System
+from portal.sandbox.helpers import HOST
 from portal.sandbox.wire import ProtocolError
 from portal.sandbox.worker import FrameTooLarge, Worker, WorkerDied
 
@@ -37,7 +38,6 @@ MAX_SLEEP_S = 60.0
 _FRAME_OVERHEAD_BYTES = 65_536
 _NODE_BYTES = 16
 _PRINTS_A_TURN = 100
-_HOST_FUNCTIONS = frozenset(function.name for function in helpers.FUNCTIONS)
 _FIRST_FEED = "<python-input-0>"
 """What a worker calls the prelude, where there is one; the program is then the second."""
 
@@ -83,7 +83,6 @@ class Program:
         self._overdue = False
         self._prelude = prelude
         self._prelude_us = 0
-        self._awaited = helpers.awaited(code)
         self.clean = False
         # A program whose person was revoked ends in mid-computation, not at its next call.
         self._calls.revoked.add_done_callback(self._stop)
@@ -205,8 +204,7 @@ class Program:
         if event.kind is Kind.CALL:
             return await self._call(events.call(event.body))
         if event.kind is Kind.NAME:
-            name = next(iter(events.names(event.body)), "")
-            return requests.name_result(name) if name in _HOST_FUNCTIONS else requests.UNDEFINED_NAME
+            return requests.UNDEFINED_NAME
         if event.kind is Kind.FUTURES:
             return await self._futures(events.futures(event.body))
         if event.kind is Kind.SYSTEM:
@@ -224,7 +222,7 @@ class Program:
             answer = await self._calls.make(prepared)
             self._check_revoked()
             return await _settle([(call.call_id, answer)])
-        if prepared.module == helpers.HOST and prepared.function not in self._awaited:
+        if prepared.module == HOST:
             # A plain function: the program goes on with its value.
             answer = await self._calls.make(prepared)
             self._check_revoked()

@@ -55,13 +55,6 @@ def feed(code: str) -> bytes:
     return put_bytes(3, put_text(1, code) + put_bytes(3, b"") + put_text(5, "/"))
 
 
-def name_result(function: str) -> bytes:
-    """Return the answer to a name that the program reads and does not bind: a function."""
-    nodes = Nodes()
-    root = nodes.node(put_bytes(25, put_text(1, function)))
-    return put_bytes(5, put_bytes(1, nodes.message()) + put_varint(2, root))
-
-
 def value_result(value: Json, nodes: Nodes) -> bytes:
     """Return a call's result. Raises TypeError when the value is not JSON."""
     return put_varint(1, nodes.add(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest_asyncio
 
 from portal.sandbox.contract import CallFailed, CallRevoked, Diagnostic, Limits, Options, Outcome
 from portal.sandbox.engines import Engines
-from portal.sandbox.helpers import HOST, NAMES, STUBS, awaited, wants_prelude
+from portal.sandbox.helpers import HOST, NAMES, PRELUDES, SAVE, STUBS, prelude
 from tests.sandbox.conftest import DESK, LIMITS, Desk
 from tests.sandbox.test_jail import needs_jail
 
@@ -30,7 +31,7 @@ class Shelf(Desk):
     async def __call__(self, module: str, function: str, arguments: dict[str, Any]) -> Any:
         if module != HOST:
             return await super().__call__(module, function, arguments)
-        if function == "save":
+        if function == SAVE:
             self.kept.append(arguments["value"])
             return f"r_{len(self.kept) - 1}"
         if arguments["handle"] == "revoke":
@@ -38,7 +39,7 @@ class Shelf(Desk):
         number = arguments["handle"].removeprefix("r_")
         if not number.isdigit() or int(number) >= len(self.kept):
             raise CallFailed("load(): no such result", "LookupError")
-        return self.kept[int(number)]
+        return json.dumps(self.kept[int(number)])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -198,7 +199,7 @@ async def test_a_name_that_the_program_binds_is_the_programs(both: Engines, engi
     ("code", "found"),
     [
         ("load(save({'a': [1]}))", {"a": [1]}),
-        ("load(handle=save(value=2))['x':] if False else 2", 2),
+        ("load(handle=save(value=2))", 2),
         ("await load(await save([1]))", [1]),
         ("h = save('x')\nf = load\nf(h)", "x"),
         ("def get(h):\n    return load(h)\nget(save(3))", 3),
@@ -245,8 +246,9 @@ async def test_revoking_during_a_load_ends_the_program(both: Engines, engine: st
 async def test_a_gap_after_a_load_still_runs_on_cpython_and_after_a_save_no_more(both: Engines) -> None:
     shelf = Shelf()
     shelf.kept = [[2, 1]]
-    gap = "x = 'no'\nlist(map(load, ['r_0'])) if x else 0"
-    assert (await both.run(f"load('r_0')\n{gap}", [DESK], shelf, LIMITS)).value == [[2, 1]]
+    gap = "sum([1], start=load('r_0')[0])\n'abc'.nothing if False else getattr('x', 'tran' + 'slate')({120: 'y'})"
+    outcome = await both.run(f"load('r_0')\n{gap}", [DESK], shelf, LIMITS)
+    assert (outcome.value, outcome.engine) == ("y", "cpython")
     failure = (await both.run(f"save(1)\n{gap}", [DESK], shelf, LIMITS)).failure
     assert failure is not None
     assert "# engine: cpython" in failure.message
@@ -284,19 +286,27 @@ async def test_every_helper_has_a_stub() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "names"),
+    ("code", "load", "save"),
     [
-        ("await load('x')", {"load"}),
-        ("x = await  save (1)\nload(x)", {"save"}),
-        ("await load(1)\nload(2)", set()),
-        ("await reload(1)", set()),
-        ("load", set()),
+        ("await load('x')", "async def load", "def save"),
+        ("x = await  save (1)\nload(x)", "def load", "async def save"),
+        ("await load(await save(1))", "async def load", "async def save"),
+        ("await load(1)\nload(2)", "def load", "def save"),
+        ("await reload(1)\ntable(x)", "def load", "def save"),
+        ("each(x, load)", "def load", "def save"),
     ],
 )
-async def test_whether_a_program_awaits_is_seen_by_reading(code: str, names: set[str]) -> None:
-    assert awaited(code) == names
+async def test_whether_a_program_awaits_is_seen_by_reading(code: str, load: str, save: str) -> None:
+    lines = prelude(code).splitlines()
+    assert [line.partition("(")[0] for line in lines if "def load" in line or "def save" in line] == [load, save]
 
 
-@pytest.mark.parametrize(("code", "wanted"), [("table(x)", True), ("await each(x, f)", True), ("teach(tables)", False)])
-async def test_the_prelude_is_fed_to_programs_that_name_it(code: str, wanted: bool) -> None:
-    assert wants_prelude(code) is wanted
+@pytest.mark.parametrize("code", ["teach(tables)", "1 + 1", "download = reload = saved = 1"])
+async def test_only_programs_that_name_a_helper_pay_for_them(code: str) -> None:
+    assert prelude(code) == ""
+
+
+async def test_every_prelude_is_known_beforehand() -> None:
+    codes = ["table(x)", "await load(x)", "await save(x)", "await load(await save(x))"]
+    assert {prelude(code) for code in codes} == set(PRELUDES)
+    assert len(PRELUDES) == 4

@@ -26,14 +26,14 @@ from portal.sandbox.cpython.preload import withhold
 from portal.sandbox.cpython.source import ENTRY, FILE, STAR, compiled
 from portal.sandbox.cpython.values import shown
 from portal.sandbox.events import Kind
-from portal.sandbox.helpers import FUNCTIONS, PRELUDE, awaited
+from portal.sandbox.helpers import FUNCTIONS, NAMES, PRELUDES, prelude
 from portal.sandbox.wire import BYTES, VARINT, fields, text
 
 MAX_FRAMES = 40
 _OWN_BYTES = 24 * 1024 * 1024
 _OWN_FRAMES = 60
 _CPU_GRACE_S = 2
-_PRELUDE = compile(PRELUDE, "<helpers>", "exec")
+_PRELUDES = {text: compile(text, "<helpers>", "exec") for text in PRELUDES}
 
 
 def serve(base_bytes: int) -> None:
@@ -115,20 +115,20 @@ def _surroundings(source: str, line: Line, calls: Calls) -> types.ModuleType:
     linecache.cache[FILE] = (len(source), None, source.splitlines(keepends=True), FILE)
     module = types.ModuleType("__main__")
     module.__dict__.update({STAR: lambda name: _import_star(name, module), "exit": sys.exit, "quit": sys.exit})
-    module.__dict__.update(_helpers(source, line, calls))
+    module.__dict__.update(_helpers(source, line))
     sys.modules["__main__"] = module
     return module
 
 
-def _helpers(source: str, line: Line, calls: Calls) -> dict[str, object]:
+def _helpers(source: str, line: Line) -> dict[str, object]:
     """Return what a program may use without importing it (helpers.py)."""
-    found: dict[str, object] = {}
-    exec(_PRELUDE, found)  # noqa: S102 - our own text
-    waited = awaited(source)
-    for function in FUNCTIONS:
-        make = _function(calls, function.name, function.name)
-        found[function.name] = make if function.name in waited else _plain(line, function.name)
-    return {name: value for name, value in found.items() if not name.startswith("__")}
+    text = prelude(source)
+    if not text:
+        return {}
+    # Of their own, so that no name of the program reaches into them.
+    found: dict[str, Any] = {function.name: _plain(line, function.name) for function in FUNCTIONS}
+    exec(_PRELUDES[text], found)  # noqa: S102 - our own text
+    return {name: found[name] for name in NAMES}
 
 
 def _plain(line: Line, name: str) -> Any:
