@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from portal.audit.audit import Audit, AuditUnavailable
@@ -14,6 +15,9 @@ from portal.catalogue.live import LiveCatalogue
 from portal.catalogue.records import Tool
 from portal.catalogue.snapshot import Catalogue
 from portal.gate import Gate, Session
+from portal.programs.brief import one_line
+from portal.programs.checking import faults
+from portal.programs.hints import Sight, hints, of_value
 from portal.programs.progress import Progress, reporting
 from portal.programs.reply import Reply, failed, refused, succeeded
 from portal.programs.revocations import Revocations, Revoked
@@ -101,8 +105,7 @@ class Programs:
             else:
                 source = await asyncio.to_thread(read, code, servers)
         except SourceError as error:
-            where = f" (line {error.line})" if error.line else ""
-            raise _NothingRan(f"failed: invalid · nothing ran\n{error.message}{where}") from None
+            raise _NothingRan(f"failed: invalid · nothing ran\n{error.message}{_place(code, error.line)}") from None
         down = _down(source, catalogue)
         if down:
             raise _NothingRan(f"failed: unavailable · nothing ran\n{down}")
@@ -132,12 +135,18 @@ class Programs:
         await log.finish(_end(outcome))
         elapsed_ms = (time.perf_counter() - started) * 1000
         if outcome.failure is not None:
-            return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=findings)
-        if _is_small(outcome.value):
-            return succeeded(outcome, session.calls, elapsed_ms=elapsed_ms, max_chars=self._reply_chars)
-        return await asyncio.to_thread(
-            succeeded, outcome, session.calls, elapsed_ms=elapsed_ms, max_chars=self._reply_chars
+            sight = Sight(catalogue, self._gate.allowed(principal), source)
+            advice = hints(outcome.failure, findings, sight)
+            return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=findings, hints=advice)
+        reply = partial(
+            succeeded,
+            outcome,
+            session.calls,
+            elapsed_ms=elapsed_ms,
+            max_chars=self._reply_chars,
+            hint=of_value(outcome.value, outcome.printed, source),
         )
+        return reply() if _is_small(outcome.value) else await asyncio.to_thread(reply)
 
     async def _checked_run(
         self,
@@ -151,11 +160,16 @@ class Programs:
         modules = [catalogue.module(server, allowed) for server in sorted(source.servers)]
         checked = bool(modules) and not _reads_only(source, catalogue, allowed)
         if checked:
-            findings = await self._sandbox.check(source.code, modules)
+            findings = await faults(
+                self._sandbox,
+                source.code,
+                modules,
+                lambda: [catalogue.module(module.name, allowed, wide=True) for module in modules],
+            )
             if findings:
                 return Outcome(failure=Failure("invalid", "The type check failed; nothing ran.")), findings
         outcome = await self._run(source, modules, session, progress)
-        if checked or not modules or not _explainable(outcome):
+        if not modules or not _explainable(outcome):
             return outcome, ()
         try:
             return outcome, await self._sandbox.check(source.code, modules)
@@ -188,6 +202,14 @@ def _down(source: Source, catalogue: Catalogue) -> str:
         "Try again later, or leave it out."
         for state in states
     )
+
+
+def _place(code: str, line: int | None) -> str:
+    """Return where a syntax error is, with the line itself."""
+    lines = code.split("\n")
+    if line is None or not 1 <= line <= len(lines):
+        return ""
+    return f" (line {line})\n    {one_line(lines[line - 1].strip(), 120)}"
 
 
 def _end(outcome: Outcome) -> str:

@@ -22,13 +22,15 @@ class SourceError(Exception):
 @dataclass(frozen=True, slots=True)
 class Source:
     """A parsed program. ``tools`` holds (server, Python name) pairs; ``unresolved`` is true when a server is used in a
-    way that reading cannot follow, so that more tools than those may be called.
+    way that reading cannot follow, so that more tools than those may be called. ``ends_in_value`` is false when the
+    last statement surely is no result.
     """
 
     code: str
     servers: frozenset[str]
     tools: frozenset[tuple[str, str]]
     unresolved: bool
+    ends_in_value: bool = True
 
 
 def read(code: str, servers: Collection[str]) -> Source:
@@ -58,7 +60,13 @@ def read(code: str, servers: Collection[str]) -> Source:
         names.visit(tree)
     except RecursionError:
         raise SourceError("SyntaxError: the program is nested too deeply", None) from None
-    return Source(code, frozenset(names.servers), frozenset(names.tools), names.unresolved)
+    return Source(code, frozenset(names.servers), frozenset(names.tools), names.unresolved, _ends_in_value(tree))
+
+
+def _ends_in_value(tree: ast.Module) -> bool:
+    if not tree.body or isinstance(tree.body[-1], ast.Expr | ast.Return):
+        return True
+    return any(isinstance(node, ast.Return) for node in ast.walk(tree))
 
 
 class _Names(ast.NodeVisitor):

@@ -89,7 +89,7 @@ FailureKind = Literal["invalid", "raised", "limit", "crashed", "cancelled"]
 class Failure:
     """Why a program did not return: ``invalid`` (does not parse, uses what this Python lacks, or imports what does not
     exist: no call was made), ``raised``, ``limit`` (``limit`` names the Limits field, or what a CallRevoked named),
-    ``crashed`` (the worker died).
+    ``crashed`` (the worker died). ``hint`` is what to write instead, as far as the sandbox knows.
     """
 
     kind: FailureKind
@@ -97,6 +97,7 @@ class Failure:
     traceback: str = ""
     limit: str = ""
     line: int | None = None
+    hint: str = ""
 
 
 Engine = Literal["monty", "cpython"]

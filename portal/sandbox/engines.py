@@ -8,6 +8,7 @@ After a call it never does. Without every layer of CPython's jail there is no CP
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,6 +32,11 @@ _GAPS = (
     "TypeError",
 )
 """Errors by which Monty says that it lacks something. A program's own mistakes look the same, and fail again."""
+
+_OWN_MISTAKE = re.compile(r"'coroutine' object|string indices must be|'dict' object has no attribute '([^']*)'")
+"""What no other Python would take either, for it is about what a call returned."""
+
+_ABOUT = re.compile(r"(?:type `|bound method )(\w+)[`.]")
 
 _JUDGED = frozenset(
     {
@@ -94,12 +100,7 @@ class Engines:
         findings = await self._monty.check(code, modules)
         if not findings or self._why_not or not (ASKED.match(code) or await _gap(code, modules)):
             return findings
-        servers = [f"`{module.name}`" for module in modules]
-        return [
-            finding
-            for finding in findings
-            if finding.rule in _JUDGED or any(f"odule {server}" in finding.message for server in servers)
-        ]
+        return [finding for finding in findings if finding.rule in _JUDGED or _of_servers(finding.message, modules)]
 
     def layers(self) -> list[Layer]:
         """Return which layers of the jail are in force; and, where it is wanted, whether CPython is on."""
@@ -132,8 +133,7 @@ class Engines:
         if outcome.failure is None or not _lacks(outcome.failure):
             return outcome
         if called:
-            hint = "if it is this Python that lacks it, begin the program with the line `# engine: cpython`"
-            return replace(outcome, failure=replace(outcome.failure, message=f"{outcome.failure.message}; {hint}"))
+            return replace(outcome, failure=_advised(outcome.failure))
         left_s = limits.wall_s - (time.monotonic() - started_s)
         if left_s <= 0:
             return outcome
@@ -143,6 +143,24 @@ class Engines:
 async def _gap(code: str, modules: Sequence[Module]) -> str:
     servers = frozenset(module.name for module in modules)
     return gap(code, servers) if len(code) <= INLINE_CHARS else await asyncio.to_thread(gap, code, servers)
+
+
+def _of_servers(message: str, modules: Sequence[Module]) -> bool:
+    """Say whether a finding is about a server or about a record of its stubs: these are the same on both engines."""
+    if any(f"odule `{module.name}`" in message for module in modules):
+        return True
+    found = _ABOUT.search(message)
+    return found is not None and any(f"class {found.group(1)}(TypedDict" in module.stubs for module in modules)
+
+
+def _advised(failure: Failure) -> Failure:
+    """Return the failure with how to ask for CPython, unless CPython would say the same."""
+    found = _OWN_MISTAKE.search(failure.message)
+    if failure.hint or (found and not hasattr(dict, found.group(1) or "-")):
+        return failure
+    return replace(
+        failure, hint="if it is this Python that lacks it, begin the program with the line `# engine: cpython`"
+    )
 
 
 def _lacks(failure: Failure) -> bool:
