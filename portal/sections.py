@@ -139,7 +139,7 @@ class SandboxSection(_Section):
 class LimitsSection(_Section):
     """Bounds on one program and on its reply."""
 
-    wall_s: float = Field(default=60.0, gt=0, le=3_600, description="From start to end, waiting included.")
+    wall_s: float = Field(default=60.0, gt=0, le=900, description="From start to end, waiting included.")
     cpu_s: float = Field(default=5.0, gt=0, le=300, description="Own computing, waiting for calls excluded.")
     memory_bytes: int = Field(
         default=128 * 1024 * 1024, ge=16 * 1024 * 1024, le=4 * 1024**3, description="Memory of a program."

@@ -188,10 +188,10 @@ class Programs:
         async with reporting(progress) as report:
 
             async def call(server: str, function: str, arguments: dict[str, Any]) -> Any:
-                report(f"{server}.{function}")
-                return await session.call(server, function, arguments)
+                with report.call(f"{server}.{function}"):
+                    return await session.call(server, function, arguments)
 
-            return await self._sandbox.run(source.code, modules, call, self._limits)
+            return await self._sandbox.run(source.code, modules, call, self._limits, report.printed)
 
 
 def _down(source: Source, catalogue: Catalogue) -> str:

@@ -64,6 +64,10 @@ Dispatch = Callable[[str, str, dict[str, Json]], Awaitable[Json]]
 """``await dispatch(module, function, arguments)`` -> JSON value. Raises CallFailed or CallRevoked."""
 
 
+Printed = Callable[[str], None]
+"""Told what a program prints, while it runs. It must return at once and never raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Every bound on one program. Durations in seconds, sizes in bytes."""
@@ -138,8 +142,17 @@ class Layer:
 class Sandbox(Protocol):
     """Runs programs. Safe for concurrent use; started and stopped as an async context manager."""
 
-    async def run(self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits) -> Outcome:
-        """Run ``code`` once. Cancelling the caller kills the program. Raises SandboxUnavailable."""
+    async def run(
+        self,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        printed: Printed | None = None,
+    ) -> Outcome:
+        """Run ``code`` once. Cancelling the caller kills the program. ``printed`` is told each piece of what will be
+        ``Outcome.printed``, as it comes. Raises SandboxUnavailable.
+        """
         ...
 
     async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:

@@ -16,7 +16,18 @@ from typing import Self
 
 import structlog
 
-from portal.sandbox.contract import Diagnostic, Dispatch, Failure, Json, Layer, Limits, Module, Options, Outcome
+from portal.sandbox.contract import (
+    Diagnostic,
+    Dispatch,
+    Failure,
+    Json,
+    Layer,
+    Limits,
+    Module,
+    Options,
+    Outcome,
+    Printed,
+)
 from portal.sandbox.cpython.sandbox import CPythonSandbox
 from portal.sandbox.gaps import ASKED, INLINE_CHARS, gap
 from portal.sandbox.monty import MontySandbox, refused
@@ -79,7 +90,14 @@ class Engines:
         finally:
             await self._monty.__aexit__(None, None, None)
 
-    async def run(self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits) -> Outcome:
+    async def run(
+        self,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        printed: Printed | None = None,
+    ) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         failure = refused(code, limits)
         if failure is not None:
@@ -89,11 +107,11 @@ class Engines:
             return (
                 Outcome(failure=Failure("invalid", f"CPython is not available here: {self._why_not}", line=1))
                 if asked
-                else await self._monty.run(code, modules, dispatch, limits)
+                else await self._monty.run(code, modules, dispatch, limits, printed)
             )
         if asked or await _gap(code, modules):
-            return await self._cpython.run(code, modules, dispatch, limits)
-        return await self._try(code, modules, dispatch, limits)
+            return await self._cpython.run(code, modules, dispatch, limits, printed)
+        return await self._try(code, modules, dispatch, limits, printed)
 
     async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:
         """Type-check ``code`` without running it. Raises SandboxUnavailable."""
@@ -119,7 +137,9 @@ class Engines:
         _log.warning("cpython_off", missing=", ".join(missing))
         return f"its jail lacks {', '.join(missing)}"
 
-    async def _try(self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits) -> Outcome:
+    async def _try(
+        self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits, printed: Printed | None
+    ) -> Outcome:
         """Run on Monty, and again on CPython if Monty lacked something before the first call."""
         called = False
         started_s = time.monotonic()
@@ -129,7 +149,7 @@ class Engines:
             called = True
             return await dispatch(module, function, arguments)
 
-        outcome = await self._monty.run(code, modules, noted, limits)
+        outcome = await self._monty.run(code, modules, noted, limits, printed)
         if outcome.failure is None or not _lacks(outcome.failure):
             return outcome
         if called:
@@ -137,12 +157,25 @@ class Engines:
         left_s = limits.wall_s - (time.monotonic() - started_s)
         if left_s <= 0:
             return outcome
-        return await self._cpython.run(code, modules, dispatch, replace(limits, wall_s=left_s))
+        again = None if printed is None else _without(len(outcome.printed), printed)
+        return await self._cpython.run(code, modules, dispatch, replace(limits, wall_s=left_s), again)
 
 
 async def _gap(code: str, modules: Sequence[Module]) -> str:
     servers = frozenset(module.name for module in modules)
     return gap(code, servers) if len(code) <= INLINE_CHARS else await asyncio.to_thread(gap, code, servers)
+
+
+def _without(said: int, printed: Printed) -> Printed:
+    """Return ``printed`` without the first ``said`` characters, which it was told already."""
+
+    def rest(text: str) -> None:
+        nonlocal said
+        new, said = text[said:], max(said - len(text), 0)
+        if new:
+            printed(new)
+
+    return rest
 
 
 def _of_servers(message: str, modules: Sequence[Module]) -> bool:

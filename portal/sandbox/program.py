@@ -20,6 +20,7 @@ from portal.sandbox.contract import (
     Limits,
     Module,
     Outcome,
+    Printed,
     SandboxUnavailable,
 )
 from portal.sandbox.decode import Arena
@@ -31,7 +32,6 @@ from portal.sandbox.worker import FrameTooLarge, Worker, WorkerDied
 CPU_GRACE_S = 1.0
 """How long past its processor time a worker may take to stop by itself before it is killed."""
 
-MAX_SLEEP_S = 60.0
 _FRAME_OVERHEAD_BYTES = 65_536
 _NODE_BYTES = 16
 _PRINTS_A_TURN = 100
@@ -51,7 +51,13 @@ class Program:
     """A program on a worker that nobody else uses."""
 
     def __init__(
-        self, worker: Worker, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits
+        self,
+        worker: Worker,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        printed: Printed | None = None,
     ) -> None:
         self._worker = worker
         self._code = code
@@ -61,6 +67,7 @@ class Program:
         self._max_suspensions = limits.calls * 4 + 1_000
         self._suspensions = 0
         self._printed: list[str] = []
+        self._tell = printed
         self._printed_left = limits.print_bytes
         self._cut = False
         self._prints = 0
@@ -216,7 +223,8 @@ class Program:
         if call.operation == System.IMPORT:
             return self._import(call)
         if call.operation in {System.SLEEP, System.ASYNC_SLEEP}:
-            duration_s = min(events.seconds(call.body), MAX_SLEEP_S)
+            # A program may wait for as long as it may run.
+            duration_s = min(events.seconds(call.body), self._limits.wall_s)
             if call.operation == System.ASYNC_SLEEP and not call.eager:
                 self._calls.sleep(call.call_id, duration_s)
                 return requests.later(call.call_id)
@@ -268,6 +276,8 @@ class Program:
             self._printed_left -= len(text.encode())
             if text:
                 self._printed.append(text)
+                if self._tell is not None:
+                    self._tell(text)
 
     def _text(self) -> str:
         printed = "".join(self._printed)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from portal.audit.audit import Audit, AuditUnavailable
-from tests.programs.standing import READER, WRITER, Standing, standing, timeless
+from tests.programs.standing import READER, WRITER, Standing, standing
 
 LONGER = "#" * 2_500
 
@@ -274,24 +274,3 @@ async def test_when_no_worker_is_free_the_agent_is_told_to_try_again(tmp_path: P
         await asyncio.gather(*running)
     assert text.startswith("The portal could not run the program: ")
     assert text.endswith("Try again; nothing is wrong with it.")
-
-
-async def test_progress_names_each_call_and_only_counts_up(stand: Standing) -> None:
-    told: list[tuple[int, str]] = []
-
-    async def progress(done: int, message: str) -> None:
-        told.append((done, message))
-
-    code = "import desk\nfor _ in range(50):\n    await desk.get_items()\nlen(await desk.get_items())"
-    reply = await stand.programs.execute(WRITER, code, progress)
-    assert timeless(reply.text) == "ok · 51 calls · N ms\n0"
-    assert told[0][1] == "desk.get_items"
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
-
-
-async def test_a_client_that_cannot_be_told_of_progress_changes_nothing(stand: Standing) -> None:
-    async def progress(done: int, message: str) -> None:
-        raise ConnectionError("gone")
-
-    reply = await stand.programs.execute(WRITER, "import desk\nlen(await desk.get_items())", progress)
-    assert timeless(reply.text) == "ok · 1 call · N ms\n0"
