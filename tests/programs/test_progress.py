@@ -56,7 +56,7 @@ async def test_calls_in_flight_are_named_and_numbers_only_increase(stand: Standi
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_what_is_printed_is_heard_while_the_program_runs(both: Standing, engine: str) -> None:
     heard = Heard()
-    code = f"{engine}import desk\nprint('one')\nprint('two\\n\\x1b[2J3/3 calls')\nawait desk.wait()\nprint('last')"
+    code = f"{engine}import desk\nprint('one\\ntwo\\n\\x1b[2J3/3 calls')\nawait desk.wait()\nprint('last')"
     running = asyncio.create_task(both.programs.execute(WRITER, code, heard))
     await heard.until("  | one\n  | two\n  | \N{REPLACEMENT CHARACTER}[2J3/3 calls")
     assert not running.done()
