@@ -35,7 +35,7 @@ from portal.programs.programs import Programs
 from portal.programs.revocations import Revocations
 from portal.programs.search import Search
 from portal.sandbox.engines import Engines
-from portal.settings import PortalSettings
+from portal.settings import ConfigurationError, PortalSettings
 from portal.store.database import migrate, open_database
 from portal.upstream.registry import Upstreams
 from portal.web.home import Home
@@ -115,7 +115,10 @@ async def open_portal(
 
 @asynccontextmanager
 async def _database(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(f"data_dir: {settings.data_dir} cannot be made ({error.strerror})") from None
     engine = open_database(settings.database)
     try:
         await migrate(engine)

@@ -184,14 +184,14 @@ class Programs:
         progress: Progress | None,
     ) -> Outcome:
         if progress is None:
-            return await self._sandbox.run(source.code, modules, session.call, self._limits)
+            return await self._sandbox.run(source.code, modules, session.call, self._limits, gap=source.gap)
         async with reporting(progress) as report:
 
             async def call(server: str, function: str, arguments: dict[str, Any]) -> Any:
                 with report.call(f"{server}.{function}"):
                     return await session.call(server, function, arguments)
 
-            return await self._sandbox.run(source.code, modules, call, self._limits, report.printed)
+            return await self._sandbox.run(source.code, modules, call, self._limits, report.printed, source.gap)
 
 
 def _down(source: Source, catalogue: Catalogue) -> str:

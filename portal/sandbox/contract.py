@@ -149,9 +149,11 @@ class Sandbox(Protocol):
         dispatch: Dispatch,
         limits: Limits,
         printed: Printed | None = None,
+        gap: str | None = None,
     ) -> Outcome:
         """Run ``code`` once. Cancelling the caller kills the program. ``printed`` is told each piece of what will be
-        ``Outcome.printed``, as it comes. Raises SandboxUnavailable.
+        ``Outcome.printed``, as it comes. ``gap`` is what gaps.py says of the code, for a caller that has read it
+        already; advice, on which no guarantee depends. Raises SandboxUnavailable.
         """
         ...
 

@@ -16,6 +16,7 @@ from typing import Self
 
 import structlog
 
+from portal.sandbox import gaps
 from portal.sandbox.contract import (
     Diagnostic,
     Dispatch,
@@ -29,7 +30,7 @@ from portal.sandbox.contract import (
     Printed,
 )
 from portal.sandbox.cpython.sandbox import CPythonSandbox
-from portal.sandbox.gaps import ASKED, INLINE_CHARS, gap
+from portal.sandbox.gaps import ASKED, INLINE_CHARS
 from portal.sandbox.monty import MontySandbox, refused
 
 FALLBACK = "cpython fallback"
@@ -97,6 +98,7 @@ class Engines:
         dispatch: Dispatch,
         limits: Limits,
         printed: Printed | None = None,
+        gap: str | None = None,
     ) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         failure = refused(code, limits)
@@ -109,7 +111,7 @@ class Engines:
                 if asked
                 else await self._monty.run(code, modules, dispatch, limits, printed)
             )
-        if asked or await _gap(code, modules):
+        if asked or (await _gap(code, modules) if gap is None else gap):
             return await self._cpython.run(code, modules, dispatch, limits, printed)
         return await self._try(code, modules, dispatch, limits, printed)
 
@@ -163,7 +165,7 @@ class Engines:
 
 async def _gap(code: str, modules: Sequence[Module]) -> str:
     servers = frozenset(module.name for module in modules)
-    return gap(code, servers) if len(code) <= INLINE_CHARS else await asyncio.to_thread(gap, code, servers)
+    return gaps.gap(code, servers) if len(code) <= INLINE_CHARS else await asyncio.to_thread(gaps.gap, code, servers)
 
 
 def _without(said: int, printed: Printed) -> Printed:

@@ -101,6 +101,7 @@ class MontySandbox:
         dispatch: Dispatch,
         limits: Limits,
         printed: Printed | None = None,
+        gap: str | None = None,  # noqa: ARG002 - there is but one engine here
     ) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         if self._runners is None:

@@ -30,17 +30,18 @@ async def test_a_silent_call_keeps_its_stream_alive_and_is_answered_on_it(
         await heard.wait()
         return Said("late")
 
-    async with application(Behind(silent), hosts=["127.0.0.1:*"]) as app, on_port(app) as remote:
-        async with (
-            httpx2.AsyncClient(trust_env=False, timeout=20) as http,
-            http.stream("POST", remote.url, json=asked(version), headers=headers(version)) as answer,
-        ):
-            assert answer.headers["content-type"].startswith("text/event-stream")
-            said = []
-            async for line in answer.aiter_lines():
-                said.append(line)
-                if sum(line.startswith(":") for line in said) == TIMES:
-                    heard.set()
+    async with (
+        application(Behind(silent), hosts=["127.0.0.1:*"]) as app,
+        on_port(app) as remote,
+        httpx2.AsyncClient(trust_env=False, timeout=20) as http,
+        http.stream("POST", remote.url, json=asked(version), headers=headers(version)) as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        said = []
+        async for line in answer.aiter_lines():
+            said.append(line)
+            if sum(line.startswith(":") for line in said) == TIMES:
+                heard.set()
     assert sum(line.startswith(":") for line in said) >= TIMES
     assert any(line.startswith("data:") and "late" in line for line in said)
 

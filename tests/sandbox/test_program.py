@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from portal.sandbox import calls
+from portal.sandbox.calls import Answer
 from portal.sandbox.contract import Limits, Module, Options, Outcome, SandboxUnavailable
 from portal.sandbox.monty import MontySandbox
 from tests.sandbox.conftest import DESK, LIMITS, Desk, children
@@ -375,3 +377,37 @@ async def test_closing_ends_what_runs_and_leaves_no_process() -> None:
     assert children() == before
     with pytest.raises(SandboxUnavailable):
         await run(opened, "1")
+
+
+async def test_a_program_may_sleep_for_as_long_as_it_may_run(
+    sandbox: MontySandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    async def sleep(duration_s: float) -> Answer:
+        asked.append(duration_s)
+        return Answer()
+
+    monkeypatch.setattr(calls, "_sleep", sleep)
+    code = "import asyncio\nawait asyncio.gather(asyncio.sleep(700), asyncio.sleep(10_000))\n'awake'"
+    outcome = await run(sandbox, code, limits=replace(LIMITS, wall_s=900.0))
+    assert outcome.value == "awake"
+    assert sorted(asked) == [700.0, 900.0]
+
+
+async def test_what_is_printed_is_told_as_it_comes_and_no_more_than_may_be_printed(sandbox: MontySandbox) -> None:
+    told: list[str] = []
+    code = "import desk\nprint('one')\nawait desk.echo(1)\nprint('two' * 100)"
+    outcome = await sandbox.run(code, [DESK], Desk(), replace(LIMITS, print_bytes=20), told.append)
+    assert "".join(told) == "one\ntwotwotwotwotwot"
+    assert outcome.printed.startswith("".join(told))
+
+
+async def test_printing_is_told_of_while_the_program_waits(sandbox: MontySandbox, desk: Desk) -> None:
+    heard = asyncio.Event()
+    code = "import desk\nprint('before')\nawait desk.block()"
+    running = asyncio.create_task(sandbox.run(code, [DESK], desk, LIMITS, lambda _text: heard.set()))
+    await asyncio.wait_for(heard.wait(), 10)
+    assert not running.done()
+    desk.gate.set()
+    assert (await running).value == "through"

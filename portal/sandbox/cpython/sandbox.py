@@ -94,6 +94,7 @@ class CPythonSandbox:
         dispatch: Dispatch,
         limits: Limits,
         printed: Printed | None = None,
+        gap: str | None = None,  # noqa: ARG002 - there is but one engine here
     ) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         if self._pool is None:
