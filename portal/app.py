@@ -24,6 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portal.audit.audit import Audit
+from portal.audit.retention import keeping
 from portal.catalogue.live import LiveCatalogue
 from portal.embedded import vendors
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
@@ -70,6 +71,13 @@ async def open_auth(settings: PortalSettings) -> AsyncIterator[Auth]:
 
 
 @asynccontextmanager
+async def open_record(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
+    """Yield the database alone, for commands that read the record. Raises ConfigurationError."""
+    async with _database(settings) as engine:
+        yield engine
+
+
+@asynccontextmanager
 async def open_portal(
     settings: PortalSettings, *, demo_dir: Path | None = None, instance: str | None = None
 ) -> AsyncIterator[Portal]:
@@ -86,6 +94,7 @@ async def open_portal(
             Upstreams(configured, auth.server_token).running() as upstreams,
             LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s).running() as catalogue,
             Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
+            keeping(engine, settings.audit.keep_days),
             Engines(sandbox_options(settings)) as sandbox,
             Revocations(auth.ended_grants).running() as revocations,
         ):

@@ -180,6 +180,14 @@ class BudgetSection(_Section):
     call_timeout_s: float = Field(default=30.0, gt=0, le=600, description="Longest wait for one call.")
 
 
+class AuditSection(_Section):
+    """The record of programs and calls."""
+
+    keep_days: int = Field(
+        default=365, ge=1, le=36_500, description="Older programs and their calls are deleted, every hour."
+    )
+
+
 class Demo(_Section):
     """A vendor that `portal serve` starts beside itself, for a first look without any account."""
 

@@ -19,7 +19,15 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from portal.sections import AuthSection, BudgetSection, LimitsSection, PolicySection, SandboxSection, Upstream
+from portal.sections import (
+    AuditSection,
+    AuthSection,
+    BudgetSection,
+    LimitsSection,
+    PolicySection,
+    SandboxSection,
+    Upstream,
+)
 from shared_auth.configuration import is_loopback
 
 PREFIX = "PORTAL_"
@@ -69,6 +77,7 @@ class PortalSettings(BaseSettings):
     limits: LimitsSection = LimitsSection()
     policy: PolicySection = PolicySection()
     budget: BudgetSection = BudgetSection()
+    audit: AuditSection = AuditSection()
     upstreams: dict[str, Upstream] = Field(default_factory=dict)
 
     @field_validator("public_url")
