@@ -24,6 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portal.audit.audit import Audit
+from portal.audit.retention import keeping
 from portal.catalogue.live import LiveCatalogue
 from portal.embedded import vendors
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
@@ -45,7 +46,7 @@ from portal.programs.revocations import Revocations
 from portal.programs.search import Search
 from portal.sandbox.engines import Engines
 from portal.secret import secret_of
-from portal.settings import PortalSettings
+from portal.settings import ConfigurationError, PortalSettings
 from portal.store.database import migrate, open_database
 from portal.upstream.registry import Upstreams
 from portal.web.home import Home
@@ -80,6 +81,13 @@ async def open_auth(settings: PortalSettings) -> AsyncIterator[Auth]:
 
 
 @asynccontextmanager
+async def open_record(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
+    """Yield the database alone, for commands that read the record. Raises ConfigurationError."""
+    async with _database(settings) as engine:
+        yield engine
+
+
+@asynccontextmanager
 async def open_portal(
     settings: PortalSettings, *, demo_dir: Path | None = None, instance: str | None = None
 ) -> AsyncIterator[Portal]:
@@ -96,6 +104,7 @@ async def open_portal(
             Upstreams(configured, auth.server_token).running() as upstreams,
             LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s).running() as catalogue,
             Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
+            keeping(engine, settings.audit.keep_days),
             Engines(sandbox_options(settings)) as sandbox,
             Revocations(auth.ended_grants).running() as revocations,
         ):
@@ -128,7 +137,10 @@ async def open_portal(
 
 @asynccontextmanager
 async def _database(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(f"data_dir: {settings.data_dir} cannot be made ({error.strerror})") from None
     engine = open_database(settings.database)
     try:
         await migrate(engine)

@@ -13,8 +13,9 @@ import typer
 import uvloop
 
 from portal import inspection, remote
-from portal.app import open_auth, open_portal
+from portal.app import open_auth, open_portal, open_record
 from portal.audit.audit import AuditUnavailable
+from portal.audit.verify import Verdict, verify
 from portal.catalogue.gather import CatalogueConflict
 from portal.log import configure
 from portal.programs.reply import Reply
@@ -33,6 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="One MCP endpoint and one login in front of every internal system.",
 )
+
+audit = typer.Typer(no_args_is_help=True, help="The record of programs and calls.")
+app.add_typer(audit, name="audit")
 
 MENDABLE = (
     ConfigurationError,
@@ -158,6 +162,25 @@ def revoke(
             return await auth.revoke_grants(subject=subject, client_id=client)
 
     print(f"{_run(go())} grants ended")
+
+
+@audit.command("verify")
+def audit_verify(config: ConfigOption = None) -> None:
+    """Walk the record's chains and name the first break of each; the record must be as it was written."""
+    settings = load(config)
+    configure("text", "error")
+
+    async def go() -> Verdict:
+        async with open_record(settings) as engine:
+            return await verify(engine)
+
+    verdict = _run(go())
+    for chain in verdict.chains:
+        said = f"BROKEN {chain.fault}" if chain.fault else f"whole, ends at {chain.head.sequence} {chain.head.digest}"
+        print(f"{chain.instance}: {chain.programs} programs, {said}")
+    print(f"{verdict.unchained} programs in no chain: running, interrupted, or recorded before there were chains")
+    if not verdict.whole:
+        raise typer.Exit(1)
 
 
 @app.command("client-secret")

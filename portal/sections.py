@@ -139,7 +139,7 @@ class SandboxSection(_Section):
 class LimitsSection(_Section):
     """Bounds on one program and on its reply."""
 
-    wall_s: float = Field(default=60.0, gt=0, le=3_600, description="From start to end, waiting included.")
+    wall_s: float = Field(default=60.0, gt=0, le=900, description="From start to end, waiting included.")
     cpu_s: float = Field(default=5.0, gt=0, le=300, description="Own computing, waiting for calls excluded.")
     memory_bytes: int = Field(
         default=128 * 1024 * 1024, ge=16 * 1024 * 1024, le=4 * 1024**3, description="Memory of a program."
@@ -199,6 +199,14 @@ class BudgetSection(_Section):
         default=64, ge=1, le=10_000, description="Calls in flight to one upstream, per replica."
     )
     call_timeout_s: float = Field(default=30.0, gt=0, le=600, description="Longest wait for one call.")
+
+
+class AuditSection(_Section):
+    """The record of programs and calls."""
+
+    keep_days: int = Field(
+        default=365, ge=1, le=36_500, description="Older programs and their calls are deleted, every hour."
+    )
 
 
 class Demo(_Section):

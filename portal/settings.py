@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from portal.sections import (
+    AuditSection,
     AuthSection,
     BudgetSection,
     LimitsSection,
@@ -78,6 +79,7 @@ class PortalSettings(BaseSettings):
     results: ResultsSection = ResultsSection()
     policy: PolicySection = PolicySection()
     budget: BudgetSection = BudgetSection()
+    audit: AuditSection = AuditSection()
     upstreams: dict[str, Upstream] = Field(default_factory=dict)
 
     @field_validator("public_url")

@@ -51,7 +51,8 @@ class CallEntry:
             values.update(ended)
             return
         key = {"key_program_id": values["program_id"], "key_position": values["position"]}
-        self._writer.add("call_end", key | {f"new_{name}": value for name, value in ended.items()}, self._row.fate)
+        changes = key | {f"new_{name}": value for name, value in ended.items()}
+        self._writer.add("call_end", changes, self._row.fate, whole=values | ended)
 
 
 class ProgramLog:
@@ -122,7 +123,8 @@ class ProgramLog:
             }
             if self._row.batch.taken:
                 changes = {f"new_{name}": value for name, value in ended.items()}
-                self._end = self._writer.add("program_end", {"key_id": self.id} | changes, self._row.fate)
+                whole = self._row.values | ended
+                self._end = self._writer.add("program_end", {"key_id": self.id} | changes, self._row.fate, whole=whole)
             else:
                 self._row.values.update(ended)
                 self._end = self._row
@@ -158,7 +160,7 @@ class Audit:
             await beat(self._engine, self._instance, self._now_ms())
         except SQLAlchemyError as error:
             raise AuditUnavailable(f"the record cannot be opened ({type(error).__name__})") from None
-        self._writer = Writer(self._engine)
+        self._writer = Writer(self._engine, self._instance)
         self._tasks = [
             self._writer.start(),
             asyncio.create_task(self._beat(), name="audit-beat"),
@@ -210,6 +212,8 @@ class Audit:
             "detail": "",
             "result_bytes": None,
             "elapsed_ms": None,
+            "sequence": None,
+            "digest": None,
         }
         # A program that has called nothing has done nothing yet: its beginning may wait for its first call or its end.
         row = writer.add("program", values, Fate(), patient=True)

@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from portal.audit.chain import RUNNING, Chained, Link, head_of, link
 from portal.store.database import open_writer
 from portal.store.tables import audit_calls, audit_programs
 
@@ -44,6 +45,7 @@ class Fate:
     """What became of one program's record; shared by all of its rows."""
 
     lost: bool = False
+    chained: Chained = field(default_factory=Chained)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -58,12 +60,13 @@ class Batch:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Row:
-    """One change, the batch that carries it, and the program that it belongs to."""
+    """One change, the batch that carries it, and the program that it belongs to. ``whole`` is the row as it then is."""
 
     operation: Operation
     values: dict[str, Any]
     fate: Fate
     batch: Batch
+    whole: dict[str, Any]
 
     async def durable(self) -> None:
         """Return once the row is on disk. Raises AuditUnavailable when it is not going to be."""
@@ -76,15 +79,18 @@ class Row:
 class Writer:
     """The only writer of the record in this process."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, instance: str) -> None:
         self._engine = open_writer(engine)
+        self._instance = instance
+        # Where this process's chain ends; None: the database knows. Only the thread reads and sets it.
+        self._head: Link | None = None
         dialect: Any = sqlite if engine.dialect.name == "sqlite" else postgresql
         # A commit whose answer was lost is tried again: rows that it did write are then no error.
         self._statements: dict[Operation, Any] = {
             "program": dialect.insert(audit_programs).on_conflict_do_nothing(),
             "call": dialect.insert(audit_calls).on_conflict_do_nothing(),
             "call_end": _end(audit_calls, audit_calls.c.program_id, audit_calls.c.position),
-            "program_end": _end(audit_programs, audit_programs.c.id, extra=("detail",)),
+            "program_end": _end(audit_programs, audit_programs.c.id, extra=("detail", "sequence", "digest")),
         }
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
         self._wake = asyncio.Event()
@@ -93,14 +99,23 @@ class Writer:
         self._timer: asyncio.TimerHandle | None = None
         self._open = True
 
-    def add(self, operation: Operation, values: dict[str, Any], fate: Fate, *, patient: bool = False) -> Row:
+    def add(
+        self,
+        operation: Operation,
+        values: dict[str, Any],
+        fate: Fate,
+        *,
+        whole: dict[str, Any] | None = None,
+        patient: bool = False,
+    ) -> Row:
         """Queue a change and return at once. Raises AuditUnavailable when the program's record is already lost.
 
         It goes into the next commit, which begins at once, or for the sake of a ``patient`` row PATIENCE_S later.
+        ``whole`` is the row with the change; a row that is new is itself.
         """
         if fate.lost or not self._open:
             raise AuditUnavailable("the record cannot be written")
-        row = Row(operation, values, fate, self._pending)
+        row = Row(operation, values, fate, self._pending, values if whole is None else whole)
         self._pending.rows.append(row)
         if not patient:
             self._wake.set()
@@ -167,6 +182,7 @@ class Writer:
                     self._engine.dispose()
                 self._commit(rows)
         except (OperationalError, InterfaceError) as error:
+            self._head = None
             _lose(rows, error)
         except Exception:  # noqa: BLE001 - the boundary to the database: some value is at fault; whose is found out
             self._write_apart(rows)
@@ -180,12 +196,33 @@ class Writer:
             try:
                 self._commit(program)
             except Exception as error:  # noqa: BLE001 - as above: whatever it is, this program was not recorded
+                self._head = None
                 _lose(program, error)
 
     def _commit(self, rows: Sequence[Row]) -> None:
         with self._engine.begin() as connection:
+            head = self._linked(connection, rows)
             for operation in _ORDER:
                 self._execute(connection, operation, [row.values for row in rows if row.operation == operation])
+        self._head = head
+
+    def _linked(self, connection: Connection, rows: Sequence[Row]) -> Link | None:
+        """Give every program that ends here its place in the chain; return where the chain then ends."""
+        head = self._head
+        ended: list[Row] = []
+        for row in rows:
+            if row.operation in {"call", "call_end"}:
+                row.fate.chained.note(row.whole)
+            elif row.whole["outcome"] != RUNNING:
+                ended.append(row)
+        for row in ended:
+            if head is None:
+                head = head_of(connection, self._instance)
+            calls = row.fate.chained.calls
+            head = link(head, row.whole, (calls[position] for position in sorted(calls)))
+            prefix = "" if row.operation == "program" else "new_"
+            row.values |= {f"{prefix}sequence": head.sequence, f"{prefix}digest": head.digest}
+        return head
 
     def _execute(self, connection: Connection, operation: Operation, values: list[dict[str, Any]]) -> None:
         if values:

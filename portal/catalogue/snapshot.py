@@ -60,7 +60,7 @@ class Catalogue:
             tool: typed.get(tool) or signature(tool) for tool in unhurried(self.tools)
         }
         self._views: OrderedDict[tuple[str, frozenset[str]], Stubs] = OrderedDict()
-        self._modules: OrderedDict[tuple[str, frozenset[str]], Module] = OrderedDict()
+        self._modules: OrderedDict[tuple[str, frozenset[str], bool], Module] = OrderedDict()
 
     def servers(self, allowed: Allowed | None = None) -> list[str]:
         """Return server names in configured order. With ``allowed``: those with a tool that may be seen, and those
@@ -106,15 +106,16 @@ class Catalogue:
         """Return the stubs of what may be seen of one server. Raises LookupError for an unknown server."""
         return self._view(server, self._visible_names(server, allowed))
 
-    def module(self, server: str, allowed: Allowed = everything) -> Module:
-        """Return one server as programs import it: functions and stubs of the ``allowed`` tools alone.
+    def module(self, server: str, allowed: Allowed = everything, *, wide: bool = False) -> Module:
+        """Return one server as programs import it: functions and stubs of the ``allowed`` tools alone. ``wide``: for a
+        check that refuses only what cannot fit (portal.catalogue.wide).
 
         Raises LookupError for an unknown server.
         """
-        key = (server, self._visible_names(server, allowed))
-        found = self._modules.get(key)
+        names = self._visible_names(server, allowed)
+        found = self._modules.get((server, names, wide))
         if found is None:
-            found = self._modules[key] = self._view(*key).module(server)
+            found = self._modules[server, names, wide] = self._view(server, names).module(server, wide=wide)
             _trim(self._modules)
         return found
 
@@ -153,6 +154,6 @@ def _spans(sections: Mapping[str, Section]) -> dict[str, slice]:
     return spans
 
 
-def _trim(cache: OrderedDict[tuple[str, frozenset[str]], Any]) -> None:
+def _trim(cache: OrderedDict[Any, Any]) -> None:
     while len(cache) > MAX_VIEWS:
         cache.popitem(last=False)

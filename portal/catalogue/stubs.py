@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from portal.catalogue import clean
 from portal.catalogue.naming import plain_field
@@ -10,6 +10,7 @@ from portal.catalogue.records import Tool
 from portal.catalogue.shapes import Atom, Choice, DictOf, Either, ListOf, Named, Record, Shape, TupleOf
 from portal.catalogue.signature import Signature, signature
 from portal.catalogue.typenames import TypeNames
+from portal.catalogue.wide import widened
 from portal.sandbox.contract import Function, Module
 
 TYPING = "from typing import Any, Literal, NotRequired, TypedDict\n"
@@ -27,19 +28,23 @@ class Stubs:
         self.signatures = {name: known.get(tool) or signature(tool) for name, tool in self.tools.items()}
         self._names = TypeNames(self.signatures)
 
-    def module(self, server: str) -> Module:
-        """Return the module that programs import: functions, and ``.pyi`` text with every type in full."""
+    def module(self, server: str, *, wide: bool = False) -> Module:
+        """Return the module that programs import: functions, and ``.pyi`` text with every type in full.
+
+        ``wide``: parameters take whatever may turn out to fit (portal.catalogue.wide).
+        """
         functions = tuple(Function(name, tuple(tool.parameters)) for name, tool in self.tools.items())
         types = [self.type_text(name, complete=True) for name in self._names.records]
-        defs = [self.signature_text(name, complete=True) for name in self.tools]
+        defs = [self.signature_text(name, complete=True, wide=wide) for name in self.tools]
         return Module(server, functions, "\n".join([TYPING, *types, *defs]) + "\n")
 
-    def signature_text(self, tool: str, *, complete: bool) -> str:
+    def signature_text(self, tool: str, *, complete: bool, wide: bool = False) -> str:
         """Return ``async def …: ...`` on one line. ``complete`` leaves defaults out and literals whole."""
         found = self.signatures[tool]
         arguments = []
         for argument in found.arguments:
-            text = f"{argument.name}: {self.shape_text(tool, argument.shape, complete=complete)}"
+            shape = widened(argument.shape) if wide else argument.shape
+            text = f"{argument.name}: {self.shape_text(tool, shape, complete=complete)}"
             if not argument.required:
                 text += f" = {'...' if complete else argument.default}"
             arguments.append(text)
@@ -85,6 +90,16 @@ class Stubs:
         found = self.signatures[tool]
         shapes = [*(argument.shape for argument in found.arguments), found.returns]
         return list(dict.fromkeys(self._names.of(tool, key) for shape in shapes for key in found.reachable(shape)))
+
+    def answers(self, tool: str) -> Iterator[tuple[str, Record]]:
+        """Yield the name of each record that a tool's answer is made of, with the record, nearest first."""
+        found = self.signatures[tool]
+        for key in found.reachable(found.returns):
+            yield self._names.of(tool, key), found.records[key]
+
+    def has_type(self, name: str) -> bool:
+        """Say whether a record has this name."""
+        return name in self._names.records
 
     def record(self, name: str) -> Record:
         """Return the record behind a type name."""

@@ -81,8 +81,7 @@ def _fault(error: jsonschema_rs.ValidationError, names: Mapping[str, str]) -> st
         case _Kind.Enum():
             expected, hint = f"must be one of {_options(kind.options)}", _meant(value, kind.options)
         case _Kind.AnyOf() | _Kind.OneOfNotValid():
-            types = _types(kind.context, error.instance_path)
-            expected, hint = f"must be {' or '.join(types)}" if types else "fits none of its forms", ""
+            expected, hint = _alternatives(kind.context, error.instance_path, value)
         case _:
             expected, hint = _bound(kind), ""
     return f"{where} {expected}, got {_show(value)}{hint}"
@@ -104,6 +103,38 @@ def _where(path: Sequence[str | int], names: Mapping[str, str]) -> str:
     for part in path[1:4]:
         text += f"[{_show(part)}]"
     return text + ("…" if len(path) > 4 else "")
+
+
+def _alternatives(
+    context: Sequence[Sequence[jsonschema_rs.ValidationError]], path: Sequence[str | int], value: Any
+) -> tuple[str, str]:
+    """Return what is expected where any of several forms would do, and what the value may have meant."""
+    types = _types(context, path)
+    if types:
+        return f"must be {' or '.join(types)}", ""
+    options = _choices(context, path)
+    if options:
+        return f"must be one of {_options(options)}", _meant(value, options)
+    return "fits none of its forms", ""
+
+
+def _choices(context: Sequence[Sequence[jsonschema_rs.ValidationError]], path: Sequence[str | int]) -> list[Any]:
+    """Return the values that alternatives ask for, when all that they ask for is one of some values or null."""
+    options: list[Any] = []
+    for branch in context:
+        for error in branch[:1]:
+            kind = error.kind
+            if list(error.instance_path) != list(path):
+                return []
+            if isinstance(kind, _Kind.Enum):
+                options += kind.options
+            elif isinstance(kind, _Kind.Constant):
+                options.append(kind.expected_value)
+            elif isinstance(kind, _Kind.Type) and kind.types == ["null"]:
+                options.append(None)
+            else:
+                return []
+    return options
 
 
 def _types(context: Sequence[Sequence[jsonschema_rs.ValidationError]], path: Sequence[str | int]) -> list[str]:

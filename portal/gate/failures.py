@@ -13,6 +13,10 @@ MAX_NAME_CHARS = 100
 MAX_MESSAGE_CHARS = 800
 MAX_RETRY_AFTER_S = 86_400
 
+ABOUT_S = 5
+"""When to try again where the upstream did not say."""
+
+_LOOK = "Whether it took effect is not known: look before you try again"
 _ERRORS: Mapping[Kind, ErrorName] = {
     "not_found": "LookupError",
     "forbidden": "PermissionError",
@@ -39,8 +43,8 @@ def timed_out(tool: Tool, timeout_s: float) -> CallFailed:
 
 def broken(tool: Tool) -> CallFailed:
     """Return what the program sees when the fault is ours."""
-    unsure = "" if tool.effect == "read" else "; whether it took effect is not known"
-    return CallFailed(f"{tool.qualified}: the portal could not complete the call{unsure}")
+    advice = f"Try again after {ABOUT_S} s" if tool.effect == "read" else _LOOK
+    return CallFailed(f"{tool.qualified}: the portal could not complete the call. {advice}")
 
 
 def unknown(server: str, function: str, similar: Sequence[str]) -> CallFailed:
@@ -74,10 +78,10 @@ def unrecorded() -> CallRevoked:
 
 def _advice(tool: Tool, failure: UpstreamFailure) -> str:
     if tool.effect != "read" and failure.kind in _UNSURE:
-        return "Whether it took effect is not known: look before you try again"
+        return _LOOK
     after_s = failure.retry_after_s
     if after_s is not None and 0 <= after_s <= MAX_RETRY_AFTER_S:
         return f"Try again after {max(1, math.ceil(after_s))} s"
     if failure.retryable or failure.kind in {"rate_limited", "unavailable", "timeout"}:
-        return "It may be tried again a little later"
+        return f"Try again after {ABOUT_S} s"
     return "The same call would fail again"

@@ -75,6 +75,7 @@ class CallRecord:
     tool: str
     outcome: str
     elapsed_ms: float
+    effect: str = "read"
 
 
 class Session:
@@ -166,7 +167,7 @@ class Session:
 
     async def _send(self, tool: Tool, decision: Decision, checked: Checked) -> Json:
         place = len(self._calls)
-        self._calls.append(CallRecord(tool.qualified, "running", 0.0))
+        self._calls.append(CallRecord(tool.qualified, "running", 0.0, tool.effect))
         started_s = time.perf_counter()
         entry: CallEntry | None = None
         outcome, size_bytes = "cancelled", None
@@ -194,7 +195,7 @@ class Session:
             raise failures.broken(tool) from None
         finally:
             elapsed_ms = (time.perf_counter() - started_s) * 1e3
-            self._calls[place] = CallRecord(tool.qualified, outcome, elapsed_ms)
+            self._calls[place] = CallRecord(tool.qualified, outcome, elapsed_ms, tool.effect)
             if entry is not None:
                 # A record that is lost is refused when the program's end is written; nothing may hide a cancellation.
                 with contextlib.suppress(AuditUnavailable):
@@ -236,7 +237,7 @@ class Session:
         names: Sequence[str] = (),
     ) -> None:
         """Record a call that is not made."""
-        self._calls.append(CallRecord(f"{server}.{function}"[: failures.MAX_NAME_CHARS], outcome, 0.0))
+        self._calls.append(CallRecord(f"{server}.{function}"[: failures.MAX_NAME_CHARS], outcome, 0.0, effect))
         try:
             await self._log.call(
                 server,

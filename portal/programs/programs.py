@@ -14,7 +14,10 @@ from portal.catalogue.live import LiveCatalogue
 from portal.catalogue.records import Tool
 from portal.catalogue.snapshot import Catalogue
 from portal.gate import Gate, Session
+from portal.programs.brief import one_line
+from portal.programs.checking import faults
 from portal.programs.handles import Results
+from portal.programs.hints import Sight, hints, of_value
 from portal.programs.keeping import Keeping
 from portal.programs.presenting import Shown, present
 from portal.programs.progress import Progress, reporting
@@ -106,8 +109,7 @@ class Programs:
             else:
                 source = await asyncio.to_thread(read, code, servers)
         except SourceError as error:
-            where = f" (line {error.line})" if error.line else ""
-            raise _NothingRan(f"failed: invalid · nothing ran\n{error.message}{where}") from None
+            raise _NothingRan(f"failed: invalid · nothing ran\n{error.message}{_place(code, error.line)}") from None
         down = _down(source, catalogue)
         if down:
             raise _NothingRan(f"failed: unavailable · nothing ran\n{down}")
@@ -141,8 +143,11 @@ class Programs:
         await log.finish(_end(outcome))
         elapsed_ms = (time.perf_counter() - started) * 1000
         if outcome.failure is not None:
-            return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=findings)
-        return succeeded(outcome, session.calls, shown, elapsed_ms=elapsed_ms)
+            sight = Sight(catalogue, self._gate.allowed(principal), source)
+            advice = hints(outcome.failure, findings, sight)
+            return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=findings, hints=advice)
+        hint = of_value(outcome.value, outcome.printed, source)
+        return succeeded(outcome, session.calls, shown, elapsed_ms=elapsed_ms, hint=hint)
 
     async def _checked_run(
         self,
@@ -157,11 +162,16 @@ class Programs:
         modules = [catalogue.module(server, allowed) for server in sorted(source.servers)]
         checked = bool(modules) and not _reads_only(source, catalogue, allowed)
         if checked:
-            findings = await self._sandbox.check(source.code, modules)
+            findings = await faults(
+                self._sandbox,
+                source.code,
+                modules,
+                lambda: [catalogue.module(module.name, allowed, wide=True) for module in modules],
+            )
             if findings:
                 return Outcome(failure=Failure("invalid", "The type check failed; nothing ran.")), findings
         outcome = await self._run(source, modules, keeping.around(session.call), progress)
-        if checked or not modules or not _explainable(outcome):
+        if not modules or not _explainable(outcome):
             return outcome, ()
         try:
             return outcome, await self._sandbox.check(source.code, modules)
@@ -176,14 +186,14 @@ class Programs:
         progress: Progress | None,
     ) -> Outcome:
         if progress is None:
-            return await self._sandbox.run(source.code, modules, call, self._limits)
+            return await self._sandbox.run(source.code, modules, call, self._limits, gap=source.gap)
         async with reporting(progress) as report:
 
             async def reported(server: str, function: str, arguments: dict[str, Any]) -> Any:
-                report(f"{server}.{function}".lstrip("."))
-                return await call(server, function, arguments)
+                with report.call(f"{server}.{function}".lstrip(".")):
+                    return await call(server, function, arguments)
 
-            return await self._sandbox.run(source.code, modules, reported, self._limits)
+            return await self._sandbox.run(source.code, modules, reported, self._limits, report.printed, source.gap)
 
 
 def _down(source: Source, catalogue: Catalogue) -> str:
@@ -194,6 +204,14 @@ def _down(source: Source, catalogue: Catalogue) -> str:
         "Try again later, or leave it out."
         for state in states
     )
+
+
+def _place(code: str, line: int | None) -> str:
+    """Return where a syntax error is, with the line itself."""
+    lines = code.split("\n")
+    if line is None or not 1 <= line <= len(lines):
+        return ""
+    return f" (line {line})\n    {one_line(lines[line - 1].strip(), 120)}"
 
 
 def _end(outcome: Outcome) -> str:

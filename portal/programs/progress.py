@@ -1,43 +1,92 @@
-"""Progress of a program for clients that ask for it: the latest call, never more than the client can take."""
+"""Progress of a program for clients that ask for it: which calls are in flight, what is printed, that it still runs."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from portal.programs.brief import quoted
 
 Progress = Callable[[int, str], Awaitable[None]]
-"""``await progress(calls_so_far, text)``."""
+"""``await progress(number, text)``; each number is larger than the one before."""
 
 MIN_INTERVAL_S = 0.1
+HEARTBEAT_S = 10.0
+"""How long nothing may be said of a program that still runs: clients count their patience from the last word."""
+
+MAX_SHOWN = 4
+MAX_PRINTED_CHARS = 1_000
+
+
+class Report:
+    """What there is to say of a running program. Noting never waits, and keeps a bounded amount."""
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self._running: Counter[str] = Counter()
+        self._begun = 0
+        self._printed = ""
+        self._dropped = False
+
+    @contextmanager
+    def call(self, name: str) -> Iterator[None]:
+        """Note that a call begins and, on leaving, that it has ended."""
+        self._begun += 1
+        self._running[name] += 1
+        self.news.set()
+        try:
+            yield
+        finally:
+            self._running[name] -= 1
+            if not self._running[name]:
+                del self._running[name]
+            self.news.set()
+
+    def printed(self, text: str) -> None:
+        """Note what the program prints; of what comes faster than it can be sent, the last is kept."""
+        kept = self._printed + text
+        self._dropped = self._dropped or len(kept) > MAX_PRINTED_CHARS
+        self._printed = kept[-MAX_PRINTED_CHARS:]
+        self.news.set()
+
+    def text(self) -> str:
+        """Return what there is to say, and forget what was printed: it is said now."""
+        running = self._running.most_common()
+        parts = [f"{self._begun - self._running.total()}/{self._begun} calls"] if self._begun else ["running"]
+        shown = [name if n == 1 else f"{name} \N{MULTIPLICATION SIGN} {n}" for name, n in running[:MAX_SHOWN]]
+        if shown:
+            parts.append(", ".join(shown) + (", …" if len(running) > MAX_SHOWN else ""))
+        said, dropped, self._printed, self._dropped = self._printed, self._dropped, "", False
+        lines = [" · ".join(parts)]
+        if said:
+            lines.append("  | " + quoted(("…" if dropped else "") + said.rstrip("\n"), MAX_PRINTED_CHARS + 1))
+        return "\n".join(lines)
 
 
 @asynccontextmanager
-async def reporting(progress: Progress) -> AsyncIterator[Callable[[str], None]]:
-    """Yield a function to note each call with. Notes are sent by a task of their own, so that a slow client never
-    slows the program; of notes that come faster than they can be sent, the latest is. Numbers only increase.
+async def reporting(progress: Progress) -> AsyncIterator[Report]:
+    """Yield a report to note things in. It is sent by a task of its own, so that a slow client never slows the program:
+    of news that come faster than they can be sent, the sum is. Numbers only increase.
     """
-    noted = asyncio.Event()
-    count = 0
-    latest = ""
-
-    def note(text: str) -> None:
-        nonlocal count, latest
-        count += 1
-        latest = text
-        noted.set()
+    report = Report()
 
     async def send() -> None:
+        number = 0
         while True:
-            await noted.wait()
-            noted.clear()
-            await progress(count, latest)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await report.news.wait()
+            report.news.clear()
+            number += 1
+            await progress(number, report.text())
             await asyncio.sleep(MIN_INTERVAL_S)
 
     task = asyncio.create_task(send(), name="progress")
     try:
-        yield note
+        yield report
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):  # the client went away: nobody to tell

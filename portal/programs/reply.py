@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from portal.gate import CallRecord
+from portal.programs.brief import failure_lines
 from portal.programs.presenting import Attachment, Shown
 from portal.sandbox.contract import Diagnostic, Outcome
 
 MAX_PRINTED_CHARS = 8_000
-MAX_CALL_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,44 +22,38 @@ class Reply:
     attachments: tuple[Attachment, ...] = ()
 
 
-def succeeded(outcome: Outcome, calls: Sequence[CallRecord], shown: Shown, *, elapsed_ms: float) -> Reply:
+def succeeded(
+    outcome: Outcome, calls: Sequence[CallRecord], shown: Shown, *, elapsed_ms: float, hint: str = ""
+) -> Reply:
     """Say what the program returned and printed."""
     lines = [f"ok · {_count(calls)} · {elapsed_ms:.0f} ms", shown.text]
-    if shown.note:
-        lines.append(shown.note)
+    lines += [text for text in (shown.note, hint) if text]
     lines += _engine(outcome)
     lines += _printed(outcome.printed)
     return Reply("\n".join(lines), is_error=False, attachments=shown.attachments)
 
 
 def failed(
-    outcome: Outcome, calls: Sequence[CallRecord], *, elapsed_ms: float, findings: Sequence[Diagnostic] = ()
+    outcome: Outcome,
+    calls: Sequence[CallRecord],
+    *,
+    elapsed_ms: float,
+    findings: Sequence[Diagnostic] = (),
+    hints: Sequence[str] = (),
 ) -> Reply:
-    """Say why the program did not return, where, and which calls it had made by then."""
+    """Say why the program did not return, where, what to write instead, and which calls it had made by then."""
     failure = outcome.failure
     if failure is None:
         raise ValueError("the program did not fail")
-    lines = [f"failed: {failure.kind} · {_count(calls)} · {elapsed_ms:.0f} ms", failure.traceback or failure.message]
-    if failure.traceback and failure.message not in failure.traceback:
-        lines.append(failure.message)
-    lines += _engine(outcome) + _findings(findings)
-    if calls:
-        lines.append("calls already made:")
-        shown = calls if len(calls) <= MAX_CALL_LINES else calls[-MAX_CALL_LINES:]
-        if len(shown) < len(calls):
-            lines.append(f"  … {len(calls) - len(shown)} earlier")
-        lines += [f"  {call.tool} → {call.outcome} ({call.elapsed_ms:.0f} ms)" for call in shown]
+    lines = [f"failed: {failure.kind} · {_count(calls)} · {elapsed_ms:.0f} ms"]
+    lines += failure_lines(failure, findings, hints, calls, "".join(_engine(outcome)))
     lines += _printed(outcome.printed)
     return Reply("\n".join(lines), is_error=True)
 
 
-def refused(message: str, findings: Sequence[Diagnostic] = ()) -> Reply:
+def refused(message: str) -> Reply:
     """Say why nothing ran."""
-    return Reply("\n".join([message, *_findings(findings)]), is_error=True)
-
-
-def _findings(findings: Sequence[Diagnostic]) -> list[str]:
-    return [f"  line {finding.line}: {finding.message}" for finding in findings[:10]]
+    return Reply(message, is_error=True)
 
 
 def _engine(outcome: Outcome) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,10 @@ from portal.sandbox.wire import ProtocolError
 
 WAITING_ARGUMENTS = 16
 """How many times ``argument_bytes`` the arguments of all unfinished calls may hold together."""
+
+
+MAX_NAME_CHARS = 60
+MAX_LISTED = 30
 
 
 class BadCall(Exception):
@@ -74,7 +79,7 @@ class Calls:
             raise TooManyCalls
         found = self._functions.get(call.function)
         if found is None:
-            raise BadCall("NameError", "no such function")
+            raise BadCall("NameError", f"name '{call.function[:MAX_NAME_CHARS]}' is not defined")
         module, function = found
         # What is saved is a result, in size and in what becomes text.
         strict = module != HOST
@@ -168,14 +173,22 @@ def _arguments(call: CallEvent, function: Function, budget: Budget, strict: bool
     for key, node in call.kwargs:
         name = arena.value(key, budget, strict=True)
         if name not in function.parameters:
-            known = ", ".join(function.parameters) or "none"
-            raise BadCall(
-                "TypeError", f"{function.name}() has no parameter '{str(name)[:100]}'; its parameters are: {known}"
-            )
+            raise BadCall("TypeError", _no_parameter(function, str(name)))
         if name in out:
             raise BadCall("TypeError", f"{function.name}() got multiple values for argument '{name}'")
         out[name] = arena.value(node, budget, strict=strict)
     return out
+
+
+def _no_parameter(function: Function, name: str) -> str:
+    close = difflib.get_close_matches(name[:MAX_NAME_CHARS], function.parameters, n=1)
+    names = function.parameters[:MAX_LISTED]
+    known = ", ".join(names) + (", …" if len(names) < len(function.parameters) else "")
+    return (
+        f"{function.name}() has no parameter {name[:MAX_NAME_CHARS]!a}"
+        + (f"; did you mean '{close[0]}'?" if close else ".")
+        + f" Its parameters are: {known or 'none'}"
+    )
 
 
 async def _sleep(duration_s: float) -> Answer:

@@ -64,6 +64,10 @@ Dispatch = Callable[[str, str, dict[str, Json]], Awaitable[Json]]
 """``await dispatch(module, function, arguments)`` -> JSON value. Raises CallFailed or CallRevoked."""
 
 
+Printed = Callable[[str], None]
+"""Told what a program prints, while it runs. It must return at once and never raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Every bound on one program. Durations in seconds, sizes in bytes."""
@@ -89,7 +93,7 @@ FailureKind = Literal["invalid", "raised", "limit", "crashed", "cancelled"]
 class Failure:
     """Why a program did not return: ``invalid`` (does not parse, uses what this Python lacks, or imports what does not
     exist: no call was made), ``raised``, ``limit`` (``limit`` names the Limits field, or what a CallRevoked named),
-    ``crashed`` (the worker died).
+    ``crashed`` (the worker died). ``hint`` is what to write instead, as far as the sandbox knows.
     """
 
     kind: FailureKind
@@ -97,6 +101,7 @@ class Failure:
     traceback: str = ""
     limit: str = ""
     line: int | None = None
+    hint: str = ""
 
 
 Engine = Literal["monty", "cpython"]
@@ -137,8 +142,19 @@ class Layer:
 class Sandbox(Protocol):
     """Runs programs. Safe for concurrent use; started and stopped as an async context manager."""
 
-    async def run(self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits) -> Outcome:
-        """Run ``code`` once. Cancelling the caller kills the program. Raises SandboxUnavailable."""
+    async def run(
+        self,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        printed: Printed | None = None,
+        gap: str | None = None,
+    ) -> Outcome:
+        """Run ``code`` once. Cancelling the caller kills the program. ``printed`` is told each piece of what will be
+        ``Outcome.printed``, as it comes. ``gap`` is what gaps.py says of the code, for a caller that has read it
+        already; advice, on which no guarantee depends. Raises SandboxUnavailable.
+        """
         ...
 
     async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:

@@ -8,6 +8,7 @@ After a call it never does. Without every layer of CPython's jail there is no CP
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +16,21 @@ from typing import Self
 
 import structlog
 
-from portal.sandbox.contract import Diagnostic, Dispatch, Failure, Json, Layer, Limits, Module, Options, Outcome
+from portal.sandbox import gaps
+from portal.sandbox.contract import (
+    Diagnostic,
+    Dispatch,
+    Failure,
+    Json,
+    Layer,
+    Limits,
+    Module,
+    Options,
+    Outcome,
+    Printed,
+)
 from portal.sandbox.cpython.sandbox import CPythonSandbox
-from portal.sandbox.gaps import ASKED, INLINE_CHARS, gap
+from portal.sandbox.gaps import ASKED, INLINE_CHARS
 from portal.sandbox.helpers import HOST, LOAD
 from portal.sandbox.monty import MontySandbox, refused
 
@@ -32,6 +45,11 @@ _GAPS = (
     "TypeError",
 )
 """Errors by which Monty says that it lacks something. A program's own mistakes look the same, and fail again."""
+
+_OWN_MISTAKE = re.compile(r"'coroutine' object|string indices must be|'dict' object has no attribute '([^']*)'")
+"""What no other Python would take either, for it is about what a call returned."""
+
+_ABOUT = re.compile(r"(?:type `|bound method )(\w+)[`.]")
 
 _JUDGED = frozenset(
     {
@@ -74,7 +92,15 @@ class Engines:
         finally:
             await self._monty.__aexit__(None, None, None)
 
-    async def run(self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits) -> Outcome:
+    async def run(
+        self,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        printed: Printed | None = None,
+        gap: str | None = None,
+    ) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         failure = refused(code, limits)
         if failure is not None:
@@ -84,23 +110,18 @@ class Engines:
             return (
                 Outcome(failure=Failure("invalid", f"CPython is not available here: {self._why_not}", line=1))
                 if asked
-                else await self._monty.run(code, modules, dispatch, limits)
+                else await self._monty.run(code, modules, dispatch, limits, printed)
             )
-        if asked or await _gap(code, modules):
-            return await self._cpython.run(code, modules, dispatch, limits)
-        return await self._try(code, modules, dispatch, limits)
+        if asked or (await _gap(code, modules) if gap is None else gap):
+            return await self._cpython.run(code, modules, dispatch, limits, printed)
+        return await self._try(code, modules, dispatch, limits, printed)
 
     async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:
         """Type-check ``code`` without running it. Raises SandboxUnavailable."""
         findings = await self._monty.check(code, modules)
         if not findings or self._why_not or not (ASKED.match(code) or await _gap(code, modules)):
             return findings
-        servers = [f"`{module.name}`" for module in modules]
-        return [
-            finding
-            for finding in findings
-            if finding.rule in _JUDGED or any(f"odule {server}" in finding.message for server in servers)
-        ]
+        return [finding for finding in findings if finding.rule in _JUDGED or _of_servers(finding.message, modules)]
 
     def layers(self) -> list[Layer]:
         """Return which layers of the jail are in force; and, where it is wanted, whether CPython is on."""
@@ -119,7 +140,9 @@ class Engines:
         _log.warning("cpython_off", missing=", ".join(missing))
         return f"its jail lacks {', '.join(missing)}"
 
-    async def _try(self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits) -> Outcome:
+    async def _try(
+        self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits, printed: Printed | None
+    ) -> Outcome:
         """Run on Monty, and again on CPython if Monty lacked something before the first call."""
         called = False
         started_s = time.monotonic()
@@ -130,21 +153,51 @@ class Engines:
             called = called or (module, function) != (HOST, LOAD)
             return await dispatch(module, function, arguments)
 
-        outcome = await self._monty.run(code, modules, noted, limits)
+        outcome = await self._monty.run(code, modules, noted, limits, printed)
         if outcome.failure is None or not _lacks(outcome.failure):
             return outcome
         if called:
-            hint = "if it is this Python that lacks it, begin the program with the line `# engine: cpython`"
-            return replace(outcome, failure=replace(outcome.failure, message=f"{outcome.failure.message}; {hint}"))
+            return replace(outcome, failure=_advised(outcome.failure))
         left_s = limits.wall_s - (time.monotonic() - started_s)
         if left_s <= 0:
             return outcome
-        return await self._cpython.run(code, modules, dispatch, replace(limits, wall_s=left_s))
+        again = None if printed is None else _without(len(outcome.printed), printed)
+        return await self._cpython.run(code, modules, dispatch, replace(limits, wall_s=left_s), again)
 
 
 async def _gap(code: str, modules: Sequence[Module]) -> str:
     servers = frozenset(module.name for module in modules)
-    return gap(code, servers) if len(code) <= INLINE_CHARS else await asyncio.to_thread(gap, code, servers)
+    return gaps.gap(code, servers) if len(code) <= INLINE_CHARS else await asyncio.to_thread(gaps.gap, code, servers)
+
+
+def _without(said: int, printed: Printed) -> Printed:
+    """Return ``printed`` without the first ``said`` characters, which it was told already."""
+
+    def rest(text: str) -> None:
+        nonlocal said
+        new, said = text[said:], max(said - len(text), 0)
+        if new:
+            printed(new)
+
+    return rest
+
+
+def _of_servers(message: str, modules: Sequence[Module]) -> bool:
+    """Say whether a finding is about a server or about a record of its stubs: these are the same on both engines."""
+    if any(f"odule `{module.name}`" in message for module in modules):
+        return True
+    found = _ABOUT.search(message)
+    return found is not None and any(f"class {found.group(1)}(TypedDict" in module.stubs for module in modules)
+
+
+def _advised(failure: Failure) -> Failure:
+    """Return the failure with how to ask for CPython, unless CPython would say the same."""
+    found = _OWN_MISTAKE.search(failure.message)
+    if failure.hint or (found and not hasattr(dict, found.group(1) or "-")):
+        return failure
+    return replace(
+        failure, hint="if it is this Python that lacks it, begin the program with the line `# engine: cpython`"
+    )
 
 
 def _lacks(failure: Failure) -> bool:

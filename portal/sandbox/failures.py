@@ -12,7 +12,8 @@ from portal.sandbox.budget import OverBudget
 from portal.sandbox.contract import Failure, Limits
 from portal.sandbox.events import ErrorEvent, Frame
 
-MAX_FRAMES = 20
+MAX_FRAMES = 6
+MAX_SOURCE_CHARS = 160
 MAX_MESSAGE_CHARS = 4_000
 _FEED_FILE = "<python-input-"
 _UNSUPPORTED = re.compile(r"The monty syntax parser does not yet support (.+)", re.DOTALL)
@@ -105,7 +106,7 @@ def from_error(
         found = _unsupported(message)
         return Failure("invalid", found, traceback(error.frames, code, found), line=line)
     missing = error.error in {"ModuleNotFoundError", "ImportError"} and not called
-    return Failure("invalid" if missing else "raised", _with_hint(said, error, known), trace, line=line)
+    return Failure("invalid" if missing else "raised", said, trace, line=line, hint=_hint(error, known))
 
 
 def over_limit(limit: str, limits: Limits, *, line: int | None = None, trace: str = "") -> Failure:
@@ -145,9 +146,9 @@ def _frame(frame: Frame, lines: Sequence[str]) -> list[str]:
         return out
     source = lines[frame.line - 1].rstrip()
     indent = len(source) - len(source.lstrip())
-    out.append(f"    {source.strip()[:200]}")
+    out.append(f"    {source.strip()[:MAX_SOURCE_CHARS]}")
     start, end = frame.column - 1 - indent, frame.end_column - 1 - indent
-    if frame.carets and frame.end_line == frame.line and 0 <= start < end <= 200:
+    if frame.carets and frame.end_line == frame.line and 0 <= start < end <= MAX_SOURCE_CHARS:
         out.append("    " + " " * start + "~" * (end - start))
     return out
 
@@ -173,19 +174,16 @@ def _unsupported(message: str) -> str:
     return f"SyntaxError: {what}; {hint}"
 
 
-def _with_hint(said: str, error: ErrorEvent, known: Sequence[str]) -> str:
+def _hint(error: ErrorEvent, known: Sequence[str]) -> str:
     if error.error == "ModuleNotFoundError" and (match := _NO_MODULE.match(error.message)):
-        name = match.group(1).split(".")[0]
-        if name in _MODULE_HINTS:
-            return f"{said}; {_MODULE_HINTS[name]}"
         servers = ", ".join(sorted(known)[:20])
-        return f"{said}; servers that this program may import: {servers}" if servers else said
+        return _MODULE_HINTS.get(match.group(1).split(".")[0]) or (
+            f"servers that this program may import: {servers}" if servers else ""
+        )
     if error.error == "AttributeError" and (match := _NO_ATTRIBUTE.match(error.message)):
-        hint = _NAME_HINTS.get(f"{match.group(1)}.{match.group(2)}")
-        return f"{said}; {hint}" if hint else said
+        return _NAME_HINTS.get(f"{match.group(1)}.{match.group(2)}", "")
     if error.error == "ImportError" and (match := _NO_IMPORT.match(error.message)):
-        hint = _NAME_HINTS.get(f"{match.group(2)}.{match.group(1)}")
-        return f"{said}; {hint}" if hint else said
+        return _NAME_HINTS.get(f"{match.group(2)}.{match.group(1)}", "")
     if error.error == "NotImplementedError" and "gather()" in error.message:
-        return f"{said}; catch the error inside each coroutine: wrap the call in an async def with try/except"
-    return said
+        return "catch the error inside each coroutine: wrap the call in an async def with try/except"
+    return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 ASKED = re.compile(r"\A\s*#\s*engine:\s*cpython\b", re.IGNORECASE)
 """How a program asks for CPython itself."""
@@ -80,11 +80,15 @@ def gap(code: str, servers: Collection[str]) -> str:
     O(len(code)): more than INLINE_CHARS belong into a thread. What does not parse has no gap.
     """
     try:
-        reader = _Reader(servers)
-        tree = ast.parse(code)
-        reader.read(tree)
+        return gap_of(list(ast.walk(ast.parse(code))), servers)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
+
+
+def gap_of(nodes: Sequence[ast.AST], servers: Collection[str]) -> str:
+    """Return the same for a program that was read already: ``nodes`` are all of its syntax tree's."""
+    reader = _Reader(servers)
+    reader.read(nodes)
     return reader.found
 
 
@@ -97,9 +101,8 @@ class _Reader:
         self._functions: set[str] = set()
         self.found = ""
 
-    def read(self, tree: ast.Module) -> None:
+    def read(self, nodes: Sequence[ast.AST]) -> None:
         """Read imports and functions first: they may stand below their use."""
-        nodes = list(ast.walk(tree))
         bound = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         for node in nodes:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -25,6 +25,7 @@ from portal.sandbox.contract import (
     Module,
     Options,
     Outcome,
+    Printed,
     SandboxUnavailable,
 )
 from portal.sandbox.helpers import prelude
@@ -94,14 +95,22 @@ class MontySandbox:
     ) -> None:
         await self._close()
 
-    async def run(self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits) -> Outcome:
+    async def run(
+        self,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        printed: Printed | None = None,
+        gap: str | None = None,  # noqa: ARG002 - there is but one engine here
+    ) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         if self._runners is None:
             raise SandboxUnavailable("the sandbox is not open")
         failure = refused(code, limits)
         if failure is not None:
             return Outcome(failure=failure)
-        return await self._owned.run(self._run(self._runners, code, modules, dispatch, limits))
+        return await self._owned.run(self._run(self._runners, code, modules, dispatch, limits, printed))
 
     async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:
         """Type-check ``code`` without running it. Raises SandboxUnavailable."""
@@ -114,10 +123,16 @@ class MontySandbox:
         return [] if self._jail is None else list(self._jail.layers)
 
     async def _run(
-        self, pool: Pool, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits
+        self,
+        pool: Pool,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        printed: Printed | None,
     ) -> Outcome:
         async with pool.lease() as lease:
-            program = Program(lease.worker, code, modules, dispatch, limits, prelude=prelude(code))
+            program = Program(lease.worker, code, modules, dispatch, limits, printed, prelude=prelude(code))
             try:
                 return await program.run()
             finally:

@@ -22,6 +22,7 @@ from portal.sandbox.contract import (
     Limits,
     Module,
     Outcome,
+    Printed,
     SandboxUnavailable,
 )
 from portal.sandbox.decode import Arena
@@ -34,7 +35,6 @@ from portal.sandbox.worker import FrameTooLarge, Worker, WorkerDied
 CPU_GRACE_S = 1.0
 """How long past its processor time a worker may take to stop by itself before it is killed."""
 
-MAX_SLEEP_S = 60.0
 _FRAME_OVERHEAD_BYTES = 65_536
 _NODE_BYTES = 16
 _PRINTS_A_TURN = 100
@@ -63,6 +63,7 @@ class Program:
         modules: Sequence[Module],
         dispatch: Dispatch,
         limits: Limits,
+        printed: Printed | None = None,
         *,
         prelude: str = "",
     ) -> None:
@@ -75,6 +76,7 @@ class Program:
         self._max_suspensions = limits.calls * 4 + 1_000
         self._suspensions = 0
         self._printed: list[str] = []
+        self._tell = printed
         self._printed_left = limits.print_bytes
         self._cut = False
         self._prints = 0
@@ -245,7 +247,8 @@ class Program:
         if call.operation == System.IMPORT:
             return self._import(call)
         if call.operation in {System.SLEEP, System.ASYNC_SLEEP}:
-            duration_s = min(events.seconds(call.body), MAX_SLEEP_S)
+            # A program may wait for as long as it may run.
+            duration_s = min(events.seconds(call.body), self._limits.wall_s)
             if call.operation == System.ASYNC_SLEEP and not call.eager:
                 self._calls.sleep(call.call_id, duration_s)
                 return requests.later(call.call_id)
@@ -297,6 +300,8 @@ class Program:
             self._printed_left -= len(text.encode())
             if text:
                 self._printed.append(text)
+                if self._tell is not None:
+                    self._tell(text)
 
     def _text(self) -> str:
         printed = "".join(self._printed)

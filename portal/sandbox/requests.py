@@ -18,7 +18,9 @@ RESET = put_bytes(9, b"")
 UNDEFINED_NAME = put_bytes(5, put_bytes(3, b""))
 _ASSERT_OPERAND_BYTES = 120
 _JSON_FINDINGS = 4
-_PROTOCOL_SLEEP_CAP_US = 10_000_000
+_PROTOCOL_SLEEP_CAP_US = 3_600_000_000
+"""The worker shortens a longer sleep to this, without a word; a program's wall clock is what bounds its sleep."""
+
 # Clock and entropy are the worker's own; sleeps come to us as suspensions; the local zone is UTC.
 _OS_POLICY = (
     put_bytes(1, b"")

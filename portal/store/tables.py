@@ -30,6 +30,7 @@ metadata = MetaData(
 )
 
 RUNNING = text("outcome = 'running'")
+CHAINED = text("sequence IS NOT NULL")
 
 audit_instances = Table(
     "audit_instances",
@@ -58,8 +59,21 @@ audit_programs = Table(
     Column("detail", Text, nullable=False),
     Column("result_bytes", BigInteger),
     Column("elapsed_ms", Float(53)),
+    # Where it stands in its instance's chain (portal/audit/chain.py); nothing of a row may change once it has a digest.
+    Column("sequence", BigInteger),
+    Column("digest", String(64)),
     Index("ix_audit_programs_principal", "issuer", "subject", "id"),
+    Index("ix_audit_programs_chain", "instance", "sequence", sqlite_where=CHAINED, postgresql_where=CHAINED),
     Index("ix_audit_programs_running", "instance", sqlite_where=RUNNING, postgresql_where=RUNNING),
+)
+
+# The last of the programs that were pruned from the beginning of a chain.
+audit_anchors = Table(
+    "audit_anchors",
+    metadata,
+    Column("instance", String(64), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
 )
 
 audit_calls = Table(

@@ -279,7 +279,10 @@ async def test_a_program_still_running_at_an_orderly_stop_is_interrupted(engine:
 
 
 async def left_running(engine: AsyncEngine, program_id: str, instance: str) -> None:
-    row = {column.name: "" for column in audit_programs.c} | {"id": program_id, "instance": instance}
+    row = {column.name: None if column.nullable else "" for column in audit_programs.c} | {
+        "id": program_id,
+        "instance": instance,
+    }
     row |= {"issuer": ADA.issuer, "subject": ADA.subject, "outcome": "running"}
     numbers: dict[str, Any] = {"source_bytes": 0, "started_ms": 0, "result_bytes": None, "elapsed_ms": None}
     async with engine.begin() as connection:

@@ -167,9 +167,9 @@ async def test_every_kind_of_failure_becomes_a_python_error_and_an_outcome(
     ("function", "failure", "advice"),
     [
         ("get_issue", UpstreamFailure("g", "rate_limited", "slow down", retry_after_s=2.3), "Try again after 3 s"),
-        ("get_issue", UpstreamFailure("g", "rate_limited", "x", retry_after_s=float("inf")), "a little later"),
-        ("get_issue", UpstreamFailure("g", "rate_limited", "x", retry_after_s=float("nan")), "a little later"),
-        ("get_issue", UpstreamFailure("g", "unavailable", "down", retryable=True), "a little later"),
+        ("get_issue", UpstreamFailure("g", "rate_limited", "x", retry_after_s=float("inf")), "Try again after 5 s"),
+        ("get_issue", UpstreamFailure("g", "rate_limited", "x", retry_after_s=float("nan")), "Try again after 5 s"),
+        ("get_issue", UpstreamFailure("g", "unavailable", "down", retryable=True), "Try again after 5 s"),
         ("get_issue", UpstreamFailure("g", "not_found", "gone"), "would fail again"),
         ("close_issue", UpstreamFailure("g", "timeout", "late", retryable=True), "Whether it took effect is not known"),
         ("close_issue", UpstreamFailure("g", "unavailable", "broke"), "Whether it took effect is not known"),

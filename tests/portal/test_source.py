@@ -59,3 +59,30 @@ def test_the_line_of_a_syntax_error_is_the_submitted_one() -> None:
     with pytest.raises(SourceError) as caught:
         read("import catalog\ny = = 2", SERVERS)
     assert caught.value.line == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "gap"),
+    [
+        ("import catalog\n1", ""),
+        ("import catalog, statistics\n1", "module statistics"),
+        ("import catalog\nclass A(Exception): pass", "class inheritance"),
+        ("import statistics", None),
+    ],
+)
+def test_what_monty_lacks_is_read_in_the_same_pass(code: str, gap: str | None) -> None:
+    assert read(code, SERVERS).gap == gap
+
+
+@pytest.mark.parametrize(
+    ("code", "ends"),
+    [
+        ("import catalog\n1", True),
+        ("import catalog\nx = 1", False),
+        ("import catalog\nif x:\n    return 1", True),
+        ("import catalog\nfor x in y:\n    print(x)", False),
+        ("x = 1", True),
+    ],
+)
+def test_whether_a_program_can_have_a_result_is_seen(code: str, ends: bool) -> None:
+    assert read(code, SERVERS).ends_in_value is ends

@@ -24,7 +24,7 @@ from portal.programs.handles import Bounds, Results
 from portal.programs.programs import Programs
 from portal.programs.revocations import Revocations
 from portal.programs.search import Search
-from portal.sandbox.contract import Limits, Options
+from portal.sandbox.contract import Limits, Options, Sandbox
 from portal.sandbox.engines import Engines
 from portal.sandbox.monty import MontySandbox
 from portal.sections import BudgetSection, Upstream
@@ -106,7 +106,7 @@ class Standing:
 
     programs: Programs
     search: Search
-    sandbox: MontySandbox | Engines
+    sandbox: Any
     audit: Audit
     engine: AsyncEngine
     desk: Desk
@@ -148,6 +148,9 @@ async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
         "closed": Upstream(module="tests.upstream.made", settings={"name": "closed"}),
         "away": Upstream(url="http://127.0.0.1:1/mcp"),
     }
+    for name, made in settings.pop("servers", {}).items():
+        MADE[name] = made
+        configured[name] = Upstream(module="tests.upstream.made", settings={"name": name})
     engine = open_database(f"sqlite:///{folder / 'portal.db'}")
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
@@ -156,10 +159,12 @@ async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
         live = await stack.enter_async_context(LiveCatalogue(upstreams, ttl_s=3_600).running())
         audit = await stack.enter_async_context(Audit(engine))
         options = Options(jail="off", min_workers=1, max_workers=4, checkout_timeout_s=settings.pop("checkout_s", 10.0))
-        sandbox: MontySandbox | Engines = MontySandbox(options)
-        if settings.pop("both_engines", False):
-            sandbox = Engines(replace(options, jail="require", engine="monty+cpython"))
-        await stack.enter_async_context(sandbox)
+        if settings.pop("engines", False):
+            sandbox: Sandbox = await stack.enter_async_context(
+                Engines(replace(options, jail="require", engine="monty+cpython"))
+            )
+        else:
+            sandbox = await stack.enter_async_context(MontySandbox(options))
         policy = Policy.load([], write_groups=frozenset({"portal-writers"}))
         gate = Gate(policy, upstreams, BudgetSection())
         chosen: dict[str, Any] = {

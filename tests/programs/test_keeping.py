@@ -22,7 +22,7 @@ NEVER = "r_" + "0" * 26
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def both(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Standing]:
-    async with standing(tmp_path_factory.mktemp("kept"), both_engines=True) as found:
+    async with standing(tmp_path_factory.mktemp("kept"), engines=True) as found:
         yield found
 
 

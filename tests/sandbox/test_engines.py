@@ -68,7 +68,7 @@ async def test_a_gap_that_shows_after_a_call_is_not_run_again(both: Engines) -> 
     outcome = await both.run(code, [DESK], desk, LIMITS)
     assert outcome.failure is not None
     assert outcome.engine == "monty"
-    assert "# engine: cpython" in outcome.failure.message
+    assert "# engine: cpython" in outcome.failure.hint
     assert desk.seen == [("echo", {"value": 1})]
 
 

@@ -13,7 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Self
 
-from portal.sandbox.contract import Dispatch, Failure, Layer, Limits, Module, Options, Outcome, SandboxUnavailable
+from portal.sandbox.contract import (
+    Dispatch,
+    Failure,
+    Layer,
+    Limits,
+    Module,
+    Options,
+    Outcome,
+    Printed,
+    SandboxUnavailable,
+)
 from portal.sandbox.cpython.forks import Zygote
 from portal.sandbox.cpython.jail import open_zygote_jail
 from portal.sandbox.events import Kind
@@ -77,17 +87,31 @@ class CPythonSandbox:
         """How many children wait for a program."""
         return 0 if self._pool is None else self._pool.idle
 
-    async def run(self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits) -> Outcome:
+    async def run(
+        self,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        printed: Printed | None = None,
+        gap: str | None = None,  # noqa: ARG002 - there is but one engine here
+    ) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         if self._pool is None:
             raise SandboxUnavailable("jailed CPython is not open")
-        return await self._owned.run(self._run(self._pool, code, modules, dispatch, limits))
+        return await self._owned.run(self._run(self._pool, code, modules, dispatch, limits, printed))
 
     async def _run(
-        self, pool: Pool, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits
+        self,
+        pool: Pool,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        printed: Printed | None,
     ) -> Outcome:
         async with pool.lease() as lease:
-            program = Program(lease.worker, code, modules, dispatch, limits)
+            program = Program(lease.worker, code, modules, dispatch, limits, printed)
             try:
                 outcome = await program.run()
             except SandboxUnavailable as error:
