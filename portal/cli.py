@@ -176,8 +176,8 @@ def audit_verify(config: ConfigOption = None) -> None:
 
     verdict = _run(go())
     for chain in verdict.chains:
-        said = f"BROKEN {chain.fault}" if chain.fault else f"whole, ends at {chain.head.sequence} {chain.head.digest}"
-        print(f"{chain.instance}: {chain.programs} programs, {said}")
+        whole = f"{chain.programs} programs, whole, ends at {chain.head.sequence} {chain.head.digest}"
+        print(f"{chain.instance}: {f'BROKEN {chain.fault}' if chain.fault else whole}")
     print(f"{verdict.unchained} programs in no chain: running, interrupted, or recorded before there were chains")
     if not verdict.whole:
         raise typer.Exit(1)

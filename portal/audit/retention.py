@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from portal.audit.chain import RUNNING, Link, head_of
+from portal.audit.chain import GENESIS, RUNNING, Link, head_of
 from portal.store.tables import audit_anchors, audit_calls, audit_instances, audit_programs
 
 EVERY_S = 3_600.0
@@ -81,10 +81,11 @@ async def prune(engine: AsyncEngine, before_ms: int) -> int:
 
 
 async def heads(engine: AsyncEngine) -> dict[str, Link]:
-    """Return where the chain of every process that lives ends. Raises SQLAlchemyError."""
+    """Return where the chain of every process that lives ends, if it has begun. Raises SQLAlchemyError."""
     async with engine.connect() as connection:
         alive = (await connection.scalars(select(audit_instances.c.id))).all()
-        return {instance: await connection.run_sync(head_of, instance) for instance in alive}
+        found = {instance: await connection.run_sync(head_of, instance) for instance in alive}
+    return {instance: head for instance, head in found.items() if head != GENESIS}
 
 
 async def _prune_chain(engine: AsyncEngine, instance: str, oldest: str) -> int:

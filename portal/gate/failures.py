@@ -41,6 +41,12 @@ def timed_out(tool: Tool, timeout_s: float) -> CallFailed:
     return of_upstream(tool, UpstreamFailure(tool.server, "timeout", f"no answer in {timeout_s:g} s", retryable=True))
 
 
+def not_its_turn(tool: Tool, timeout_s: float) -> UpstreamFailure:
+    """Return the failure of a call that waited for a place at its upstream until it was too late to send it."""
+    said = f"too many calls to {tool.server} are waiting: not sent within {timeout_s:g} s"
+    return UpstreamFailure(tool.server, "timeout", said, retryable=True, sent=False)
+
+
 def broken(tool: Tool) -> CallFailed:
     """Return what the program sees when the fault is ours."""
     advice = f"Try again after {ABOUT_S} s" if tool.effect == "read" else _LOOK
@@ -77,7 +83,7 @@ def unrecorded() -> CallRevoked:
 
 
 def _advice(tool: Tool, failure: UpstreamFailure) -> str:
-    if tool.effect != "read" and failure.kind in _UNSURE:
+    if tool.effect != "read" and failure.sent and failure.kind in _UNSURE:
         return _LOOK
     after_s = failure.retry_after_s
     if after_s is not None and 0 <= after_s <= MAX_RETRY_AFTER_S:

@@ -69,7 +69,7 @@ class Rules:
 class CallRecord:
     """One call as the reply lists it. ``outcome`` is ``ok``, ``running``, ``cancelled``, the kind of an
     UpstreamFailure, ``error`` (our fault), or why it was not sent: ``unknown``, ``invalid``, ``over budget``,
-    ``unrecorded``.
+    ``unrecorded``, ``not sent`` (its upstream is down or has no place free).
     """
 
     tool: str
@@ -183,7 +183,7 @@ class Session:
             outcome, size_bytes = "ok", _size(value)
             return value
         except UpstreamFailure as failure:
-            outcome = failure.kind
+            outcome = failure.kind if failure.sent else "not sent"
             raise failures.of_upstream(tool, failure) from None
         except TimeoutError:
             outcome = "timeout"
@@ -217,13 +217,20 @@ class Session:
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self._rules.budget.call_timeout_s
         turnstile = self._rules.turnstiles.of(tool.server)
-        async with asyncio.timeout_at(deadline_s):
-            await turnstile.enter(self._person)
-            try:
-                left_s = max(deadline_s - loop.time(), 0.0)
-                return await self._rules.upstreams.call(tool.server, tool.name, arguments, self._principal, left_s)
-            finally:
-                turnstile.leave()
+        entered = False
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                await turnstile.enter(self._person)
+                entered = True
+                try:
+                    left_s = max(deadline_s - loop.time(), 0.0)
+                    return await self._rules.upstreams.call(tool.server, tool.name, arguments, self._principal, left_s)
+                finally:
+                    turnstile.leave()
+        except TimeoutError:
+            if entered:
+                raise
+            raise failures.not_its_turn(tool, self._rules.budget.call_timeout_s) from None
 
     async def _note(
         self,

@@ -25,6 +25,10 @@ from portal.sandbox.contract import Diagnostic, Failure
 
 MAX_HINTS = 3
 MAX_STUBS = 2
+MAX_EXPLAINED = 4
+"""Findings that are looked into: each may compare a name with all those of a large server."""
+
+MAX_OPTIONS = 1_000
 MAX_STUB_CHARS = 320
 MAX_NAME_CHARS = 60
 MAX_KEYS = 16
@@ -109,7 +113,10 @@ def hints(failure: Failure, findings: Sequence[Diagnostic], sight: Sight) -> lis
     """Return what to write instead, most helpful first; at most MAX_HINTS, and MAX_STUBS signatures after them."""
     said = failure.message.partition("\n")[0][:1_000]
     found: dict[str, None] = {}
-    for text in (_of_message(said, failure.hint, sight), *(_of_finding(finding, sight) for finding in findings[:10])):
+    for text in (
+        _of_message(said, failure.hint, sight),
+        *(_of_finding(finding, sight) for finding in findings[:MAX_EXPLAINED]),
+    ):
         if text:
             found[text] = None
     if _COROUTINE.search(said) or any(_COROUTINE.search(finding.message) for finding in findings):
@@ -245,7 +252,7 @@ def _meant_literal(found: str, said: str, sight: Sight) -> str:
     for tool in sight.tools(function.group(1)):
         arguments = sight.catalogue.stubs(tool.server, sight.allowed).signatures[tool.python_name].arguments
         options = [text for argument in arguments for text in _texts(argument.shape)]
-        close = difflib.get_close_matches(value[:MAX_NAME_CHARS], options, n=1)
+        close = difflib.get_close_matches(value[:MAX_NAME_CHARS], options[:MAX_OPTIONS], n=1)
         if close:
             return f"did you mean {_quoted(close[0])}?"
     return ""
@@ -260,7 +267,7 @@ def _signatures(said: str, findings: Sequence[Diagnostic], sight: Sight) -> list
     """Return the signatures of the tools that were called wrongly and the records that were made wrongly, each once."""
     names = [(match.group(1) or "", match.group(2)) for match in [_CALLED.match(said)] if match]
     found: dict[str, None] = {}
-    for finding in findings:
+    for finding in findings[:MAX_EXPLAINED]:
         if finding.rule in _ARGUMENT_RULES and (function := _FUNCTION.search(finding.message)):
             names.append(("", function.group(1)))
         elif finding.rule == "missing-typed-dict-key" and (typed := _TYPED.search(finding.message)):

@@ -9,7 +9,7 @@ from portal.gate import CallRecord
 
 MAX_NAME_CHARS = 80
 _WRITES = frozenset({"write", "destructive"})
-_NOT_SENT = frozenset({"invalid", "unknown", "over budget", "unrecorded"})
+_NOT_SENT = frozenset({"invalid", "unknown", "over budget", "unrecorded", "not sent"})
 _UNSURE = frozenset({"timeout", "unavailable", "upstream", "error", "cancelled", "running"})
 """Ends of a write after which nobody knows whether it took effect."""
 

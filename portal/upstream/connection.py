@@ -165,7 +165,7 @@ class Connection:
 
     def _connected(self) -> Client:
         if self._client is None:
-            raise UpstreamFailure(self.name, "unavailable", "the server is down", retryable=True)
+            raise UpstreamFailure(self.name, "unavailable", "the server is down", retryable=True, sent=False)
         return self._client
 
     @contextlib.contextmanager

@@ -8,7 +8,9 @@ Kind = Literal["not_found", "forbidden", "invalid", "rate_limited", "unavailable
 
 
 class UpstreamFailure(Exception):
-    """A call to an upstream did not succeed. ``message`` may quote the upstream and is capped; it is data."""
+    """A call to an upstream did not succeed. ``message`` may quote the upstream and is capped; it is data. ``sent`` is
+    false when the call certainly did not leave the portal.
+    """
 
     def __init__(
         self,
@@ -18,6 +20,7 @@ class UpstreamFailure(Exception):
         *,
         retryable: bool = False,
         retry_after_s: float | None = None,
+        sent: bool = True,
     ) -> None:
         super().__init__(f"{upstream}: {kind}: {message}")
         self.upstream = upstream
@@ -25,3 +28,4 @@ class UpstreamFailure(Exception):
         self.message = message
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.sent = sent

