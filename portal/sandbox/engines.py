@@ -15,7 +15,19 @@ from typing import Self
 
 import structlog
 
-from portal.sandbox.contract import Diagnostic, Dispatch, Failure, Json, Layer, Limits, Module, Options, Outcome
+from portal.sandbox.contract import (
+    Again,
+    Diagnostic,
+    Dispatch,
+    Failure,
+    Json,
+    Layer,
+    Limits,
+    Module,
+    Options,
+    Outcome,
+    Pause,
+)
 from portal.sandbox.cpython.sandbox import CPythonSandbox
 from portal.sandbox.gaps import ASKED, INLINE_CHARS, gap
 from portal.sandbox.monty import MontySandbox, refused
@@ -88,6 +100,12 @@ class Engines:
         if asked or await _gap(code, modules):
             return await self._cpython.run(code, modules, dispatch, limits)
         return await self._try(code, modules, dispatch, limits)
+
+    async def resume(
+        self, pause: Pause, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits, again: Again
+    ) -> Outcome:
+        """Go on with a paused program, on Monty: CPython pauses none. Raises SandboxUnavailable."""
+        return await self._monty.resume(pause, code, modules, dispatch, limits, again)
 
     async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:
         """Type-check ``code`` without running it. Raises SandboxUnavailable."""

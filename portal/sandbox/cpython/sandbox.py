@@ -16,6 +16,7 @@ from typing import Self
 from portal.sandbox.contract import Dispatch, Failure, Layer, Limits, Module, Options, Outcome, SandboxUnavailable
 from portal.sandbox.cpython.forks import Zygote
 from portal.sandbox.cpython.jail import open_zygote_jail
+from portal.sandbox.cpython.unpausable import unpausable
 from portal.sandbox.events import Kind
 from portal.sandbox.jail import Jail
 from portal.sandbox.owned import Owned
@@ -87,7 +88,7 @@ class CPythonSandbox:
         self, pool: Pool, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits
     ) -> Outcome:
         async with pool.lease() as lease:
-            program = Program(lease.worker, code, modules, dispatch, limits)
+            program = Program(lease.worker, code, modules, unpausable(dispatch, code, modules), limits)
             try:
                 outcome = await program.run()
             except SandboxUnavailable as error:
