@@ -20,7 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from portal.audit.instances import BEAT_S, beat, interrupt, leave
-from portal.audit.writer import AuditUnavailable, Fate, Row, Writer
+from portal.audit.resuming import Before
+from portal.audit.writer import AuditUnavailable, Batch, Fate, Row, Writer
 from shared_auth.principal import Principal
 
 __all__ = ["Audit", "AuditUnavailable", "CallEntry", "ProgramLog"]
@@ -57,13 +58,13 @@ class CallEntry:
 class ProgramLog:
     """One program on the record. ``id`` names it."""
 
-    def __init__(self, writer: Writer, row: Row, started_s: float, now_ms: Callable[[], int]) -> None:
+    def __init__(self, writer: Writer, row: Row, started_s: float, now_ms: Callable[[], int], calls: int = 0) -> None:
         self.id: str = row.values["id"]
         self._writer = writer
         self._row = row
         self._started_s = started_s
         self._now_ms = now_ms
-        self._calls = 0
+        self._calls = calls
         self._end: Row | None = None
 
     async def durable(self) -> None:
@@ -214,6 +215,21 @@ class Audit:
         # A program that has called nothing has done nothing yet: its beginning may wait for its first call or its end.
         row = writer.add("program", values, Fate(), patient=True)
         return ProgramLog(writer, row, time.monotonic(), self._now_ms)
+
+    @property
+    def instance(self) -> str:
+        """The name of this process on the record."""
+        return self._instance
+
+    def resumed(self, before: Before) -> ProgramLog:
+        """Go on with the record of a paused program that ``take_up`` gave to this process. Raises AuditUnavailable."""
+        writer = self._writer
+        if writer is None:
+            raise AuditUnavailable("the record is not open")
+        on_disk = Batch(hurry=lambda: None, taken=True)
+        on_disk.settled.set()
+        row = Row("program", {"id": before.program_id}, Fate(), on_disk)
+        return ProgramLog(writer, row, time.monotonic() - before.elapsed_ms / 1e3, self._now_ms, before.calls)
 
     async def _beat(self) -> None:
         while True:

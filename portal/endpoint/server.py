@@ -10,7 +10,9 @@ import mcp_types as t
 import structlog
 from mcp.server import CacheHint, Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from portal.endpoint.asking import Notice, agreed_in, asking
 from portal.endpoint.tools import BadArguments, ExecuteArguments, SearchArguments, definitions, parse
 from shared_auth.principal import Principal
 from shared_auth.resource import principal_of
@@ -26,12 +28,14 @@ Progress = Callable[[int, str], Awaitable[None]]
 
 
 class Reply(Protocol):
-    """What a tool answers: one text, and whether it reports a failure."""
+    """What a tool answers: one text, whether it reports a failure, and where a person decides on whom it waits."""
 
     @property
     def text(self) -> str: ...
     @property
     def is_error(self) -> bool: ...
+    @property
+    def pause(self) -> Notice | None: ...
 
 
 class Searcher(Protocol):
@@ -45,6 +49,12 @@ class Executor(Protocol):
 
     async def execute(self, principal: Principal, code: str, progress: Progress | None = None) -> Reply: ...
 
+    async def resume(self, principal: Principal, pause_id: str, progress: Progress | None = None) -> Reply: ...
+
+    async def answered(
+        self, principal: Principal, carried: str, request: str, agreed: bool | None, progress: Progress | None = None
+    ) -> Reply: ...
+
 
 def build(searcher: Searcher, executor: Executor, *, version: str) -> Server[Any]:
     """Return the low-level server with exactly ``search`` and ``execute``."""
@@ -54,7 +64,9 @@ def build(searcher: Searcher, executor: Executor, *, version: str) -> Server[Any
     ) -> t.ListToolsResult:
         return t.ListToolsResult(tools=definitions())
 
-    async def on_call_tool(ctx: ServerRequestContext[Any], params: t.CallToolRequestParams) -> t.CallToolResult:
+    async def on_call_tool(
+        ctx: ServerRequestContext[Any], params: t.CallToolRequestParams
+    ) -> t.CallToolResult | t.InputRequiredResult:
         if params.name not in {"search", "execute"}:
             raise MCPError(t.INVALID_PARAMS, "Unknown tool; this server has search and execute")
         try:
@@ -64,8 +76,17 @@ def build(searcher: Searcher, executor: Executor, *, version: str) -> Server[Any
                 text = await searcher.search(principal, wanted.queries, server=wanted.server, limit=wanted.limit)
                 return _text(text)
             program = parse(ExecuteArguments, params.arguments)
-            reply = await executor.execute(principal, program.code, _progress(ctx))
-            return _text(reply.text, is_error=reply.is_error)
+            request, progress = program.request, _progress(ctx)
+            if params.request_state is not None:
+                # The client has shown our notice and asks again: never run the same code for a second time.
+                agreed = agreed_in(params.input_responses)
+                reply = await executor.answered(principal, params.request_state, request, agreed, progress)
+                return _text(reply.text, is_error=reply.is_error)
+            if program.resume is not None:
+                reply = await executor.resume(principal, request, progress)
+            else:
+                reply = await executor.execute(principal, request, progress)
+            return _asking(ctx, reply) or _text(reply.text, is_error=reply.is_error)
         except BadArguments as bad:
             return _text(str(bad), is_error=True)
         except Exception:
@@ -94,6 +115,13 @@ def _progress(ctx: ServerRequestContext[Any]) -> Progress | None:
         await ctx.session.report_progress(done, None, message)
 
     return report
+
+
+def _asking(ctx: ServerRequestContext[Any], reply: Reply) -> t.InputRequiredResult | None:
+    """Return what lets the client show its person where to decide, if it said that it can."""
+    if reply.pause is None or ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        return None
+    return asking(reply.pause, ctx.session.client_capabilities)
 
 
 def _text(text: str, *, is_error: bool = False) -> t.CallToolResult:

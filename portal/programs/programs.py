@@ -1,4 +1,6 @@
-"""One program's life: read → check when a write is named → run → reply, on the record from its first moment."""
+"""One program's life: read → check when a write is named → run (→ pause → go on) → reply, on the record from its first
+moment.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +8,36 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
-from portal.audit.audit import Audit, AuditUnavailable
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.audit.audit import Audit, AuditUnavailable, ProgramLog
 from portal.catalogue.live import LiveCatalogue
 from portal.catalogue.records import Tool
 from portal.catalogue.snapshot import Catalogue
-from portal.gate import Gate, Session
+from portal.gate import CallRecord, Gate, Session
+from portal.programs import waiting
+from portal.programs.going import Going
+from portal.programs.pauses import Paused, Pauses, Person, TooManyPaused
 from portal.programs.progress import Progress, reporting
 from portal.programs.reply import Reply, failed, refused, succeeded
 from portal.programs.revocations import Revocations, Revoked
 from portal.programs.source import Source, SourceError, read
-from portal.sandbox.contract import Diagnostic, Failure, Limits, Module, Outcome, Sandbox, SandboxUnavailable
+from portal.sandbox.contract import (
+    Diagnostic,
+    Dispatch,
+    Failure,
+    Limits,
+    Module,
+    Outcome,
+    Sandbox,
+    SandboxUnavailable,
+)
 from shared_auth.principal import Principal
+from shared_auth.sealing import Unsealable
 
 Allowed = Callable[[Tool], bool]
 
@@ -32,6 +50,18 @@ EXPLAINED = ("TypeError", "AttributeError", "NameError", "KeyError", "ImportErro
 _REVOKED = Outcome(
     failure=Failure("cancelled", "Access was revoked while the program ran, so it was ended. Sign in again to go on.")
 )
+
+
+RESUME_WAIT_S = 25.0
+"""How long an agent that goes on with a program is kept waiting for its person. Clients give up after a minute."""
+
+DECISION_POLL_S = 1.0
+INLINE_ARGUMENT_BYTES = 65_536
+"""More arguments than that are put into words in a thread."""
+
+
+async def _nothing_to_undo() -> bool:
+    return False
 
 
 class _NothingRan(Exception):
@@ -48,10 +78,13 @@ class Programs:
         gate: Gate,
         audit: Audit,
         revocations: Revocations,
+        pauses: Pauses,
         *,
         limits: Limits,
         reply_chars: int,
         per_principal: int,
+        agree_in_client: bool = False,
+        resume_wait_s: float = RESUME_WAIT_S,
     ) -> None:
         self._sandbox = sandbox
         self._catalogue = catalogue
@@ -61,6 +94,9 @@ class Programs:
         self._limits = limits
         self._reply_chars = reply_chars
         self._per_principal = per_principal
+        self._pauses = pauses
+        self._agree_in_client = agree_in_client
+        self._resume_wait_s = resume_wait_s
         self._running: Counter[tuple[str, str]] = Counter()
 
     async def execute(self, principal: Principal, code: str, progress: Progress | None = None) -> Reply:
@@ -75,13 +111,53 @@ class Programs:
             source = await self._read(principal, code, catalogue)
         except _NothingRan as reason:
             return refused(str(reason))
+        return await self._counted(
+            principal, lambda: self._recorded(principal, source, catalogue, progress, code, started)
+        )
+
+    async def resume(self, principal: Principal, pause_id: str, progress: Progress | None = None) -> Reply:
+        """Go on with a paused program of ``principal``, or say why not; wait a little for its person's decision.
+
+        No call is ever made twice: who goes on has taken the program for good (portal.programs.pauses). Cancelling
+        before its first call leaves it paused; after that it kills the program.
+        """
+        started = time.perf_counter()
+        return await self._counted(principal, lambda: self._resumed(principal, pause_id, progress, pause_id, started))
+
+    async def answered(
+        self, principal: Principal, carried: str, request: str, agreed: bool | None, progress: Progress | None = None
+    ) -> Reply:
+        """Go on after a client has shown its person a Notice: ``carried`` is the Notice's, ``request`` the code or the
+        id that was executed then. ``agreed`` is what a form in the client says; it counts where settings let it.
+        """
+        started = time.perf_counter()
+        try:
+            pause_id = self._pauses.id_in(principal, carried, request)
+        except Unsealable:
+            return refused(waiting.UNKNOWN)
+
+        async def go() -> Reply:
+            if agreed is not None and self._agree_in_client:
+                await self._decide(principal, pause_id, agreed=agreed)
+            return await self._resumed(principal, pause_id, progress, request, started)
+
+        return await self._counted(principal, go)
+
+    async def _decide(self, principal: Principal, pause_id: str, *, agreed: bool) -> None:
+        found = await self._pauses.find(principal, pause_id)
+        if found is not None:
+            calls = [call.id for call in found.pending] if agreed else []
+            await self._pauses.decide(Person.of(principal), pause_id, calls, how="client")
+
+    async def _counted(self, principal: Principal, go: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Run ``go`` as one of the programs that the principal may have running, and say what of ours failed."""
         who = (principal.issuer, principal.subject)
         if self._running[who] >= self._per_principal:
             return refused(f"{self._per_principal} programs of yours are running already; nothing ran. Wait for one.")
         self._running[who] += 1
         try:
-            return await self._recorded(principal, source, catalogue, progress, started)
-        except AuditUnavailable:
+            return await go()
+        except (AuditUnavailable, SQLAlchemyError):
             return refused("The record cannot be written, so programs do not run. Try again; tell an operator.")
         except SandboxUnavailable as error:
             return refused(f"The portal could not run the program: {error}. Try again; nothing is wrong with it.")
@@ -96,10 +172,7 @@ class Programs:
         # Only servers of which this principal may see something: that others exist must not show here either.
         servers = catalogue.servers(self._gate.allowed(principal))
         try:
-            if len(code) <= INLINE_SOURCE_CHARS:
-                source = read(code, servers)
-            else:
-                source = await asyncio.to_thread(read, code, servers)
+            source = await self._parsed(code, servers)
         except SourceError as error:
             where = f" (line {error.line})" if error.line else ""
             raise _NothingRan(f"failed: invalid · nothing ran\n{error.message}{where}") from None
@@ -108,29 +181,89 @@ class Programs:
             raise _NothingRan(f"failed: unavailable · nothing ran\n{down}")
         return source
 
+    async def _parsed(self, code: str, servers: Collection[str]) -> Source:
+        return read(code, servers) if len(code) <= INLINE_SOURCE_CHARS else await asyncio.to_thread(read, code, servers)
+
     async def _recorded(
         self,
         principal: Principal,
         source: Source,
         catalogue: Catalogue,
         progress: Progress | None,
+        request: str,
         started: float,
     ) -> Reply:
         log = await self._audit.begin(principal, source=source.code)
+
+        async def go(session: Session) -> tuple[Outcome, Sequence[Diagnostic]]:
+            return await self._checked_run(principal, source, catalogue, session, progress)
+
+        return await self._ended(
+            principal, log, lambda: self._gate.open(principal, catalogue, log), go, request, started
+        )
+
+    async def _resumed(
+        self, principal: Principal, pause_id: str, progress: Progress | None, request: str, started: float
+    ) -> Reply:
+        paused = await self._decided(principal, pause_id)
+        if paused is None:
+            return refused(waiting.UNKNOWN)
+        if not paused.ready:
+            return await self._not_ready(principal, paused, request)
         try:
-            session = self._gate.open(principal, catalogue, log)
+            going = await Going.take(self._pauses, principal, paused, self._audit.instance)
+        except Unsealable:
+            return refused(waiting.UNREADABLE)
+        if going is None:
+            # Somebody else was quicker, or it ended in this moment.
+            again = await self._pauses.find(principal, paused.id)
+            return await self._not_ready(principal, again or paused, request)
+        catalogue, claimed = self._catalogue.current, going.claimed
+        log = self._audit.resumed(claimed.before)
+
+        async def go(session: Session) -> tuple[Outcome, Sequence[Diagnostic]]:
+            return await self._go_on(principal, going, catalogue, session, progress)
+
+        def opened() -> Session:
+            return self._gate.open(principal, catalogue, log, claimed.session)
+
+        return await self._ended(principal, log, opened, go, request, started, going.put_back)
+
+    async def _ended(
+        self,
+        principal: Principal,
+        log: ProgramLog,
+        opened: Callable[[], Session],
+        go: Callable[[Session], Awaitable[tuple[Outcome, Sequence[Diagnostic]]]],
+        request: str,
+        started: float,
+        undo: Callable[[], Awaitable[bool]] = _nothing_to_undo,
+    ) -> Reply:
+        """Run the program with ``go``, record how it ended or where it waits, and only then say so.
+
+        When it could not even begin, ``undo`` may say that it is as it was before.
+        """
+        paused: Paused | None = None
+        try:
+            session = opened()
             async with self._revocations.watching(principal.grant_id):
-                outcome, findings = await self._checked_run(principal, source, catalogue, session, progress)
+                outcome, findings = await go(session)
+                if outcome.pause is not None:
+                    outcome, paused = await self._keep(principal, log, session, outcome)
         except Revoked:
-            outcome, findings = _REVOKED, ()
+            outcome, findings, paused = _REVOKED, (), None
         except BaseException as error:
+            if await asyncio.shield(undo()):
+                raise
             # Whatever ended it, the record says so before anybody hears of it.
             end = "cancelled" if isinstance(error, asyncio.CancelledError) else "unavailable"
             with contextlib.suppress(AuditUnavailable):
                 await asyncio.shield(log.finish(end))
             raise
-        await log.finish(_end(outcome))
+        await log.finish("paused" if paused is not None else _end(outcome))
         elapsed_ms = (time.perf_counter() - started) * 1000
+        if paused is not None:
+            return await self._waits(principal, paused, request, session.calls, elapsed_ms=elapsed_ms, outcome=outcome)
         if outcome.failure is not None:
             return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=findings)
         if _is_small(outcome.value):
@@ -138,6 +271,92 @@ class Programs:
         return await asyncio.to_thread(
             succeeded, outcome, session.calls, elapsed_ms=elapsed_ms, max_chars=self._reply_chars
         )
+
+    async def _keep(
+        self, principal: Principal, log: ProgramLog, session: Session, outcome: Outcome
+    ) -> tuple[Outcome, Paused | None]:
+        """Store a program that has stopped to wait. It can go on only once its record says so, too: see ``claim``."""
+        if outcome.pause is None:
+            return outcome, None
+        await log.durable()
+        try:
+            return outcome, await self._pauses.save(principal, log.id, outcome.pause, session.state)
+        except TooManyPaused:
+            failure = Failure(
+                "limit",
+                "limit paused_programs: as many programs of yours wait for a person as may wait at once, so this one "
+                "was ended. Have those decided first",
+                limit="paused_programs",
+            )
+        except SQLAlchemyError:
+            failure = Failure("crashed", "the portal could not keep the program while it waits for a person")
+        return replace(outcome, pause=None, failure=failure), None
+
+    async def _decided(self, principal: Principal, pause_id: str) -> Paused | None:
+        """Return the pause as soon as it is decided, or as it is after a while. A program that has gone on and waits
+        again is found by its first id, too: a client may have missed the reply that held the second.
+        """
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._resume_wait_s
+        paused = await self._pauses.find(principal, pause_id)
+        if paused is not None and paused.state == "resumed" and paused.outcome == "paused":
+            paused = await self._pauses.latest(principal, paused.program_id)
+        while paused is not None and paused.state == "waiting" and not paused.ready and loop.time() < until_s:
+            await asyncio.sleep(min(DECISION_POLL_S, self._resume_wait_s))
+            paused = await self._pauses.find(principal, paused.id)
+        return paused
+
+    async def _not_ready(self, principal: Principal, paused: Paused, request: str) -> Reply:
+        if paused.state == "waiting" and paused.outcome == "paused":
+            return await self._waits(principal, paused, request, ())
+        return waiting.over(paused, await self._pauses.calls(principal, paused.program_id))
+
+    async def _waits(
+        self,
+        principal: Principal,
+        paused: Paused,
+        request: str,
+        calls: Sequence[CallRecord],
+        *,
+        elapsed_ms: float | None = None,
+        outcome: Outcome | None = None,
+    ) -> Reply:
+        carried = self._pauses.state_of(principal, paused.id, request)
+
+        def said() -> Reply:
+            notice = waiting.notice(paused, self._pauses, carried, in_client=self._agree_in_client)
+            return waiting.waits(paused, self._pauses, notice, calls, elapsed_ms=elapsed_ms, outcome=outcome)
+
+        large = sum(call.size_bytes for call in paused.pending) > INLINE_ARGUMENT_BYTES
+        return await asyncio.to_thread(said) if large else said()
+
+    async def _go_on(
+        self,
+        principal: Principal,
+        going: Going,
+        catalogue: Catalogue,
+        session: Session,
+        progress: Progress | None,
+    ) -> tuple[Outcome, Sequence[Diagnostic]]:
+        claimed, allowed = going.claimed, self._gate.allowed(principal)
+        source = await self._parsed(claimed.before.source, catalogue.servers(allowed))
+        modules = [catalogue.module(server, allowed) for server in sorted(source.servers)]
+
+        async def run(dispatch: Dispatch) -> Outcome:
+            limits = self._limits
+            return await self._sandbox.resume(
+                claimed.pause, source.code, modules, dispatch, limits, lambda call: going.again(session, call)
+            )
+
+        try:
+            outcome = await self._run(session, progress, run)
+        except SandboxUnavailable as error:
+            if not going.begun:
+                raise
+            outcome = Outcome(failure=Failure("crashed", f"{error}; it is not run again"))
+        if not modules or not _explainable(outcome):
+            return outcome, ()
+        return outcome, await self._explained(source, modules)
 
     async def _checked_run(
         self,
@@ -154,30 +373,33 @@ class Programs:
             findings = await self._sandbox.check(source.code, modules)
             if findings:
                 return Outcome(failure=Failure("invalid", "The type check failed; nothing ran.")), findings
-        outcome = await self._run(source, modules, session, progress)
+
+        async def run(dispatch: Dispatch) -> Outcome:
+            return await self._sandbox.run(source.code, modules, dispatch, self._limits)
+
+        outcome = await self._run(session, progress, run)
         if checked or not modules or not _explainable(outcome):
             return outcome, ()
+        return outcome, await self._explained(source, modules)
+
+    async def _explained(self, source: Source, modules: Sequence[Module]) -> Sequence[Diagnostic]:
         try:
-            return outcome, await self._sandbox.check(source.code, modules)
+            return await self._sandbox.check(source.code, modules)
         except SandboxUnavailable:
-            return outcome, ()  # The check would only explain; the program's own failure is known already.
+            return ()  # The check would only explain; the program's own failure is known already.
 
     async def _run(
-        self,
-        source: Source,
-        modules: Sequence[Module],
-        session: Session,
-        progress: Progress | None,
+        self, session: Session, progress: Progress | None, run: Callable[[Dispatch], Awaitable[Outcome]]
     ) -> Outcome:
         if progress is None:
-            return await self._sandbox.run(source.code, modules, session.call, self._limits)
+            return await run(session.call)
         async with reporting(progress) as report:
 
             async def call(server: str, function: str, arguments: dict[str, Any]) -> Any:
                 report(f"{server}.{function}")
                 return await session.call(server, function, arguments)
 
-            return await self._sandbox.run(source.code, modules, call, self._limits)
+            return await run(call)
 
 
 def _down(source: Source, catalogue: Catalogue) -> str:

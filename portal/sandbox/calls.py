@@ -53,10 +53,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """A call that is not made before a person has acted on ``question``."""
+    """A call that is not made before a person has acted on ``need``."""
 
     call: Prepared
-    question: dict[str, Json]
+    need: dict[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,8 @@ class Calls:
         async def dispatch(_module: str, _function: str, _arguments: dict[str, Json]) -> Json:
             return await again(call)
 
-        # What its arguments hold was counted when it was first made; what follows has the whole bound to itself.
-        self._begin(call.id, self.make(Prepared(call.module, call.function, call.arguments, 0), dispatch))
+        prepared = Prepared(call.module, call.function, call.arguments, call.size_bytes)
+        self._begin(call.id, self.make(prepared, dispatch))
 
     def hold(self, call_id: int, answer: Answer) -> None:
         """Keep the answer of a call that the program did not expect to wait for. Raises ProtocolError."""
@@ -136,7 +136,10 @@ class Calls:
             raise ProtocolError("the program waits for less than it has begun")
         waiting = [(call_id, call.result().waits) for call_id, call in self._running.items()]
         return [
-            PendingCall(call_id, waits.call.module, waits.call.function, waits.call.arguments, waits.question)
+            PendingCall(
+                *(call_id, waits.call.module, waits.call.function, waits.call.arguments, waits.need),
+                size_bytes=waits.call.bytes,
+            )
             for call_id, waits in waiting
             if waits is not None
         ]
@@ -156,7 +159,7 @@ class Calls:
             answer = Answer(error=failed.error, message=failed.message)
         except CallPaused as paused:
             # Its arguments are kept as long as it waits, and go on being counted.
-            return Answer(waits=Waits(prepared, paused.question))
+            return Answer(waits=Waits(prepared, paused.need))
         except CallRevoked as revoked:
             if not self.revoked.done():
                 self.revoked.set_result(revoked)

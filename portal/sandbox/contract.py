@@ -46,12 +46,12 @@ class CallRevoked(BaseException):
 class CallPaused(BaseException):
     """Raised by a Dispatch: this call is not made before a person has done something. Programs cannot catch it.
 
-    ``question`` says what, in JSON; the sandbox only keeps it.
+    ``need`` says what, in JSON; the sandbox only keeps it.
     """
 
-    def __init__(self, question: dict[str, Json]) -> None:
+    def __init__(self, need: dict[str, Json]) -> None:
         super().__init__("the call waits for a person")
-        self.question = question
+        self.need = need
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,16 @@ Engine = Literal["monty", "cpython"]
 
 @dataclass(frozen=True, slots=True)
 class PendingCall:
-    """A call that waits for a person; it was not made. ``id`` names it within its program."""
+    """A call that waits for a person; it was not made. ``id`` names it within its program, ``size_bytes`` is what its
+    arguments hold.
+    """
 
     id: int
     module: str
     function: str
     arguments: dict[str, Json]
-    question: dict[str, Json]
+    need: dict[str, Json]
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ class Program:
             printed="".join(self._printed),
             cut=self._cut,
         )
-        if len(snapshot.state) > limits.snapshot_bytes:
+        if len(snapshot.state) + sum(call.size_bytes for call in pending) > limits.snapshot_bytes:
             raise _Ended(failures.over_limit("snapshot_bytes", limits))
         self.clean = True
         return Outcome(None, self._text(), None, self._cpu_us / 1_000, pause=Pause(snapshot.to_bytes(), pending))

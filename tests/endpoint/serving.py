@@ -15,6 +15,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import TextContent
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from portal.endpoint.asking import Notice
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
 from portal.endpoint.server import Progress, build
 from shared_auth.principal import Principal
@@ -31,6 +32,7 @@ class Said:
 
     text: str
     is_error: bool = False
+    pause: Notice | None = None
 
 
 Execution = Callable[[str, Progress | None], Awaitable[Said]]
@@ -48,6 +50,8 @@ class Behind:
     search_error: Exception | None = None
     searches: list[tuple[list[str], str | None, int]] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
+    answers: list[tuple[str, str, bool | None]] = field(default_factory=list)
     principals: list[Principal] = field(default_factory=list)
     progresses: list[Progress | None] = field(default_factory=list)
 
@@ -63,6 +67,18 @@ class Behind:
         self.programs.append(code)
         self.progresses.append(progress)
         return await self.execution(code, progress)
+
+    async def resume(self, principal: Principal, pause_id: str, progress: Progress | None = None) -> Said:
+        self.principals.append(principal)
+        self.resumed.append(pause_id)
+        return await self.execution(f"resume {pause_id}", progress)
+
+    async def answered(
+        self, principal: Principal, carried: str, request: str, agreed: bool | None, progress: Progress | None = None
+    ) -> Said:
+        self.principals.append(principal)
+        self.answers.append((carried, request, agreed))
+        return Said("went on")
 
 
 class Waiting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from portal.audit.audit import Audit
 from portal.catalogue.live import LiveCatalogue
 from portal.gate import Gate
 from portal.policy.engine import Policy
+from portal.programs.pauses import Ended, Pauses
 from portal.programs.programs import Programs
 from portal.programs.revocations import Revocations
 from portal.programs.search import Search
@@ -34,6 +35,8 @@ from tests.upstream.serving import text as said
 
 WRITER = Principal("https://id.example", "ada", "agent-1", groups=frozenset({"portal-writers"}))
 READER = Principal("https://id.example", "bob", "agent-1")
+SITE = "https://portal.example"
+SECRET = b"a secret of the tests, 32 bytes!"
 LIMITS = Limits(wall_s=20.0, cpu_s=2.0, source_bytes=10_000)
 
 _ITEM = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -103,6 +106,7 @@ class Standing:
     audit: Audit
     engine: AsyncEngine
     desk: Desk
+    pauses: Pauses
 
     async def run(self, code: str, principal: Principal = WRITER) -> str:
         """Return the reply's text with its durations as ``N ms``."""
@@ -124,16 +128,25 @@ async def none_ended(_grant_ids: Collection[str]) -> set[str]:
 
 
 @asynccontextmanager
-async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
+async def standing(
+    folder: Path,
+    *,
+    desk: Desk | None = None,
+    url: str = "",
+    policies: Sequence[Path] = (),
+    ended: Ended = none_ended,
+    pausing: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Standing]:
     """Yield programs over a desk, a closed desk, and a server that is down."""
-    desk = Desk()
+    desk = desk or Desk()
     MADE["desk"], MADE["closed"] = desk.server(), desk.closed_server()
     configured = {
         "desk": Upstream(module="tests.upstream.made", settings={"name": "desk"}, summary="Keeps items."),
         "closed": Upstream(module="tests.upstream.made", settings={"name": "closed"}),
         "away": Upstream(url="http://127.0.0.1:1/mcp"),
     }
-    engine = open_database(f"sqlite:///{folder / 'portal.db'}")
+    engine = open_database(url or f"sqlite:///{folder / 'portal.db'}")
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
         await migrate(engine)
@@ -142,9 +155,16 @@ async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
         audit = await stack.enter_async_context(Audit(engine))
         options = Options(jail="off", min_workers=1, max_workers=4, checkout_timeout_s=settings.pop("checkout_s", 10.0))
         sandbox = await stack.enter_async_context(MontySandbox(options))
-        policy = Policy.load([], write_groups=frozenset({"portal-writers"}))
+        policy = Policy.load(policies, write_groups=frozenset({"portal-writers"}))
         gate = Gate(policy, upstreams, BudgetSection())
-        chosen: dict[str, Any] = {"limits": LIMITS, "reply_chars": 1_000, "per_principal": 2} | settings
-        revocations = await stack.enter_async_context(Revocations(none_ended).running())
-        programs = Programs(sandbox, live, gate, audit, revocations, **chosen)
-        yield Standing(programs, Search(live, gate), sandbox, audit, engine, desk)
+        chosen: dict[str, Any] = {
+            "limits": LIMITS,
+            "reply_chars": 1_000,
+            "per_principal": 2,
+            "resume_wait_s": 0.0,
+        } | settings
+        revocations = await stack.enter_async_context(Revocations(ended).running())
+        chosen_pausing: dict[str, Any] = {"site": SITE, "life_s": 600.0, "per_person": 5} | dict(pausing or {})
+        pauses = Pauses(engine, SECRET, ended, **chosen_pausing)
+        programs = Programs(sandbox, live, gate, audit, revocations, pauses, **chosen)
+        yield Standing(programs, Search(live, gate), sandbox, audit, engine, desk, pauses)
