@@ -31,8 +31,8 @@ FileExistsError FileNotFoundError ImportError IsADirectoryError ModuleNotFoundEr
 UnboundLocalError UnicodeDecodeError UnicodeEncodeError filter format map
 """
 _UNLISTED = frozenset(f"Name `{name}` used when not defined" for name in _UNLISTED_NAMES.split())
-"""What the checker misses and the interpreter has (measured, runtime 1.4.0). That it refuses ``getattr`` is welcome: with
-it a program could reach a tool whose arguments nobody has checked.
+"""What the checker misses and the interpreter has (measured, runtime 1.4.0). That it refuses ``getattr`` is welcome:
+with it a program could reach a tool whose arguments nobody has checked.
 """
 
 _SENTINEL = "__mcp_portal_end_of_program__"
