@@ -136,6 +136,7 @@ async def standing(
     policies: Sequence[Path] = (),
     ended: Ended = none_ended,
     pausing: Mapping[str, Any] | None = None,
+    instance: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[Standing]:
     """Yield programs over a desk, a closed desk, and a server that is down."""
@@ -152,7 +153,7 @@ async def standing(
         await migrate(engine)
         upstreams = await stack.enter_async_context(Upstreams(configured).running())
         live = await stack.enter_async_context(LiveCatalogue(upstreams, ttl_s=3_600).running())
-        audit = await stack.enter_async_context(Audit(engine))
+        audit = await stack.enter_async_context(Audit(engine, instance=instance))
         options = Options(jail="off", min_workers=1, max_workers=4, checkout_timeout_s=settings.pop("checkout_s", 10.0))
         sandbox = await stack.enter_async_context(MontySandbox(options))
         policy = Policy.load(policies, write_groups=frozenset({"portal-writers"}))
