@@ -71,7 +71,7 @@ class Rules:
 class CallRecord:
     """One call as the reply lists it. ``outcome`` is ``ok``, ``running``, ``cancelled``, the kind of an
     UpstreamFailure, ``error`` (our fault), or why it was not sent: ``unknown``, ``invalid``, ``over budget``,
-    ``unrecorded``, ``paused``, ``refused``.
+    ``unrecorded``, ``asked`` (a person first), ``refused``.
     """
 
     tool: str
@@ -142,7 +142,7 @@ class Session:
     def _forget(self, tool: str) -> None:
         """Drop the line that says that the call waits: what becomes of it now is a line of its own."""
         for place, call in enumerate(self._calls):
-            if call.tool == tool and call.outcome in {"paused", "connect"}:
+            if call.tool == tool and call.outcome in {"asked", "connect"}:
                 del self._calls[place]
                 return
 
@@ -163,7 +163,7 @@ class Session:
             tool.effect,
             "ask",
             decision.policy_ids,
-            outcome="refused" if robot else "paused",
+            outcome="refused" if robot else "asked",
             names=list(checked.values),
             checked=checked,
         )

@@ -54,7 +54,7 @@ def waits(
     outcome: Outcome | None = None,
 ) -> Reply:
     """Say what a program waits for, where that is done, and how it goes on."""
-    made = [call for call in calls if call.outcome not in {"paused", "connect"}]
+    made = [call for call in calls if call.outcome not in {"asked", "connect"}]
     head = f"paused · {count(made)}" + ("" if elapsed_ms is None else f" · {elapsed_ms:.0f} ms")
     until = datetime.fromtimestamp(paused.expires_ms / 1_000, UTC).strftime("%H:%M UTC")
     lines = [head, _what_to_do(paused, pauses), f'Then call execute with resume="{paused.id}" alone, until {until}.']
@@ -90,7 +90,7 @@ def over(paused: Paused, calls: Sequence[RecordedCall]) -> Reply:
     made = [
         CallRecord(f"{call.server}.{call.tool}", call.outcome, call.elapsed_ms or 0.0)
         for call in calls
-        if call.outcome not in {"paused", "connect"}
+        if call.outcome not in {"asked", "connect"}
     ]
     why = _ENDED.get(state, f"It has gone on already, and ended: {state}. It is never run twice.")
     return Reply("\n".join([f"failed: {state} · {count(made)}", why, *calls_made(made)]), is_error=True)

@@ -108,7 +108,7 @@ async def test_after_a_yes_it_goes_on_where_it_stopped(stand: Standing) -> None:
     assert await rows(stand) == [("resumed", False, False)]
     assert await calls(stand) == [
         ("add_item", "allow", "ok"),
-        ("drop_item", "ask", "paused"),
+        ("drop_item", "ask", "asked"),
         ("drop_item", "agreed", "upstream"),
     ]
 
@@ -130,7 +130,7 @@ async def test_a_no_is_a_permission_error_and_nothing_is_sent(stand: Standing) -
     reply = await resume(stand, pause_id)
     assert reply.startswith('ok · 1 call · N ms\n"desk.drop_item: refused by the person')
     assert stand.desk.called == []
-    assert await calls(stand) == [("drop_item", "ask", "paused"), ("drop_item", "refused", "refused")]
+    assert await calls(stand) == [("drop_item", "ask", "asked"), ("drop_item", "refused", "refused")]
 
 
 async def test_of_several_calls_each_is_decided_by_itself(stand: Standing) -> None:

@@ -210,6 +210,11 @@ async def test_waiting_in_small_steps_is_not_taken_for_computing(both: Engines) 
     assert outcome.value == "patient", outcome
 
 
+async def test_a_tool_is_no_gap_whatever_its_name() -> None:
+    assert gap("import notes\nawait notes.add_note(title='a')\nawait notes.translate('x')", {"notes"}) == ""
+    assert gap("import notes\nerror.add_note('a')", {"notes"}) == "add_note"
+
+
 class _Waits(Desk):
     async def __call__(self, module: str, function: str, arguments: dict[str, Any]) -> Any:
         raise CallPaused({"kind": "ask"})
