@@ -5,7 +5,7 @@ is to fail and be sent the request once more, and a program must not run twice.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import mcp_types as t
 
@@ -16,6 +16,10 @@ _FORM = {
     "properties": {FIELD: {"type": "boolean", "title": "Allow these calls", "default": False}},
     "required": [FIELD],
 }
+
+
+Answer = Literal["yes", "no", "shown", "closed"]
+"""A form says yes or no; a page was ``shown``, where the person decides or has decided; or neither was looked at."""
 
 
 class Notice(Protocol):
@@ -48,12 +52,12 @@ def asking(notice: Notice, capabilities: t.ClientCapabilities | None) -> t.Input
     return t.InputRequiredResult(input_requests={KEY: t.ElicitRequest(params=wanted)}, request_state=notice.carried)
 
 
-def agreed_in(responses: t.InputResponses | None) -> bool | None:
-    """Return what a form says, None when it says neither yes nor no (a page was shown, or it was closed)."""
+def answer_in(responses: t.InputResponses | None) -> Answer:
+    """Return what the person did with what the client showed."""
     answer = (responses or {}).get(KEY)
-    if not isinstance(answer, t.ElicitResult):
-        return None
+    if not isinstance(answer, t.ElicitResult) or answer.action == "cancel":
+        return "closed"
     if answer.action == "decline":
-        return False
+        return "no"
     allow = (answer.content or {}).get(FIELD)
-    return allow if answer.action == "accept" and isinstance(allow, bool) else None
+    return ("yes" if allow else "no") if isinstance(allow, bool) else "shown"

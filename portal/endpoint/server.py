@@ -12,7 +12,7 @@ from mcp.server import CacheHint, Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from portal.endpoint.asking import Notice, agreed_in, asking
+from portal.endpoint.asking import Answer, Notice, answer_in, asking
 from portal.endpoint.tools import BadArguments, ExecuteArguments, SearchArguments, definitions, parse
 from shared_auth.principal import Principal
 from shared_auth.resource import principal_of
@@ -52,7 +52,7 @@ class Executor(Protocol):
     async def resume(self, principal: Principal, pause_id: str, progress: Progress | None = None) -> Reply: ...
 
     async def answered(
-        self, principal: Principal, carried: str, request: str, agreed: bool | None, progress: Progress | None = None
+        self, principal: Principal, carried: str, request: str, answer: Answer, progress: Progress | None = None
     ) -> Reply: ...
 
 
@@ -79,8 +79,8 @@ def build(searcher: Searcher, executor: Executor, *, version: str) -> Server[Any
             request, progress = program.request, _progress(ctx)
             if params.request_state is not None:
                 # The client has shown our notice and asks again: never run the same code for a second time.
-                agreed = agreed_in(params.input_responses)
-                reply = await executor.answered(principal, params.request_state, request, agreed, progress)
+                answer = answer_in(params.input_responses)
+                reply = await executor.answered(principal, params.request_state, request, answer, progress)
                 return _text(reply.text, is_error=reply.is_error)
             if program.resume is not None:
                 reply = await executor.resume(principal, request, progress)

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -62,6 +62,10 @@ INLINE_ARGUMENT_BYTES = 65_536
 
 async def _nothing_to_undo() -> bool:
     return False
+
+
+Answer = Literal["yes", "no", "shown", "closed"]
+"""What a person did with a Notice that their client showed; portal.endpoint.asking reads it."""
 
 
 class _NothingRan(Exception):
@@ -122,13 +126,16 @@ class Programs:
         before its first call leaves it paused; after that it kills the program.
         """
         started = time.perf_counter()
-        return await self._counted(principal, lambda: self._resumed(principal, pause_id, progress, pause_id, started))
+        wait_s = self._resume_wait_s
+        return await self._counted(
+            principal, lambda: self._resumed(principal, pause_id, progress, pause_id, started, wait_s)
+        )
 
     async def answered(
-        self, principal: Principal, carried: str, request: str, agreed: bool | None, progress: Progress | None = None
+        self, principal: Principal, carried: str, request: str, answer: Answer, progress: Progress | None = None
     ) -> Reply:
         """Go on after a client has shown its person a Notice: ``carried`` is the Notice's, ``request`` the code or the
-        id that was executed then. ``agreed`` is what a form in the client says; it counts where settings let it.
+        id that was executed then. A yes or no that was given in the client counts where settings let it.
         """
         started = time.perf_counter()
         try:
@@ -137,9 +144,11 @@ class Programs:
             return refused(waiting.UNKNOWN)
 
         async def go() -> Reply:
-            if agreed is not None and self._agree_in_client:
-                await self._decide(principal, pause_id, agreed=agreed)
-            return await self._resumed(principal, pause_id, progress, request, started)
+            if answer in {"yes", "no"} and self._agree_in_client:
+                await self._decide(principal, pause_id, agreed=answer == "yes")
+            # Who has closed what was shown decides later, if at all: nobody need be kept waiting for it.
+            wait_s = self._resume_wait_s if answer == "shown" else 0.0
+            return await self._resumed(principal, pause_id, progress, request, started, wait_s)
 
         return await self._counted(principal, go)
 
@@ -203,9 +212,15 @@ class Programs:
         )
 
     async def _resumed(
-        self, principal: Principal, pause_id: str, progress: Progress | None, request: str, started: float
+        self,
+        principal: Principal,
+        pause_id: str,
+        progress: Progress | None,
+        request: str,
+        started: float,
+        wait_s: float,
     ) -> Reply:
-        paused = await self._decided(principal, pause_id)
+        paused = await self._decided(principal, pause_id, wait_s)
         if paused is None:
             return refused(waiting.UNKNOWN)
         if not paused.ready:
@@ -292,17 +307,17 @@ class Programs:
             failure = Failure("crashed", "the portal could not keep the program while it waits for a person")
         return replace(outcome, pause=None, failure=failure), None
 
-    async def _decided(self, principal: Principal, pause_id: str) -> Paused | None:
+    async def _decided(self, principal: Principal, pause_id: str, wait_s: float) -> Paused | None:
         """Return the pause as soon as it is decided, or as it is after a while. A program that has gone on and waits
         again is found by its first id, too: a client may have missed the reply that held the second.
         """
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + self._resume_wait_s
+        until_s = loop.time() + wait_s
         paused = await self._pauses.find(principal, pause_id)
         if paused is not None and paused.state == "resumed" and paused.outcome == "paused":
             paused = await self._pauses.latest(principal, paused.program_id)
         while paused is not None and paused.state == "waiting" and not paused.ready and loop.time() < until_s:
-            await asyncio.sleep(min(DECISION_POLL_S, self._resume_wait_s))
+            await asyncio.sleep(min(DECISION_POLL_S, wait_s))
             paused = await self._pauses.find(principal, paused.id)
         return paused
 

@@ -15,7 +15,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import TextContent
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from portal.endpoint.asking import Notice
+from portal.endpoint.asking import Answer, Notice
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
 from portal.endpoint.server import Progress, build
 from shared_auth.principal import Principal
@@ -51,7 +51,7 @@ class Behind:
     searches: list[tuple[list[str], str | None, int]] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
     resumed: list[str] = field(default_factory=list)
-    answers: list[tuple[str, str, bool | None]] = field(default_factory=list)
+    answers: list[tuple[str, str, Answer]] = field(default_factory=list)
     principals: list[Principal] = field(default_factory=list)
     progresses: list[Progress | None] = field(default_factory=list)
 
@@ -74,10 +74,10 @@ class Behind:
         return await self.execution(f"resume {pause_id}", progress)
 
     async def answered(
-        self, principal: Principal, carried: str, request: str, agreed: bool | None, progress: Progress | None = None
+        self, principal: Principal, carried: str, request: str, answer: Answer, progress: Progress | None = None
     ) -> Said:
         self.principals.append(principal)
-        self.answers.append((carried, request, agreed))
+        self.answers.append((carried, request, answer))
         return Said("went on")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import mcp_types as t
 import pytest
 
-from portal.endpoint.asking import FIELD, KEY, agreed_in, asking
+from portal.endpoint.asking import FIELD, KEY, answer_in, asking
 from portal.endpoint.server import Progress
 from tests.endpoint.serving import BASE, ERAS, Behind, Said, agent, browser, said
 from tests.upstream.serving import ALICE
@@ -83,24 +83,24 @@ async def test_a_form_is_sent_only_where_a_yes_in_the_client_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "agreed"),
+    ("response", "answer"),
     [
-        ({"action": "accept", "content": {FIELD: True}}, True),
-        ({"action": "accept", "content": {FIELD: False}}, False),
-        ({"action": "accept", "content": {FIELD: "true"}}, None),
-        ({"action": "accept"}, None),
-        ({"action": "decline"}, False),
-        ({"action": "cancel"}, None),
+        ({"action": "accept", "content": {FIELD: True}}, "yes"),
+        ({"action": "accept", "content": {FIELD: False}}, "no"),
+        ({"action": "accept", "content": {FIELD: "true"}}, "shown"),
+        ({"action": "accept"}, "shown"),
+        ({"action": "decline"}, "no"),
+        ({"action": "cancel"}, "closed"),
     ],
 )
 async def test_the_same_request_with_our_state_goes_on_and_never_runs_the_code(
-    answer: dict[str, Any], agreed: bool | None
+    response: dict[str, Any], answer: str
 ) -> None:
     behind = waiting()
-    responses = {KEY: answer}
+    responses = {KEY: response}
     result = await call(behind, ELICITATION["url"], requestState="carried-state", inputResponses=responses)
     assert result["content"][0]["text"] == "went on"
-    assert behind.answers == [("carried-state", "1", agreed)]
+    assert behind.answers == [("carried-state", "1", answer)]
     assert behind.programs == []
 
 
@@ -109,7 +109,7 @@ async def test_a_state_of_any_kind_never_runs_the_code(state: str) -> None:
     behind = waiting()
     await call(behind, {}, requestState=state)
     assert behind.programs == []
-    assert behind.answers == [(state, "1", None)]
+    assert behind.answers == [(state, "1", "closed")]
 
 
 async def test_a_client_is_not_asked_a_second_time_for_the_same_request() -> None:
@@ -132,5 +132,5 @@ async def test_an_older_client_gets_the_text() -> None:
 
 def test_what_is_no_answer_to_us_says_nothing() -> None:
     answers: list[t.InputResponses | None] = [None, {}, {"other": t.ElicitResult(action="decline")}]
-    assert [agreed_in(answer) for answer in answers] == [None] * 3
+    assert [answer_in(answer) for answer in answers] == ["closed"] * 3
     assert asking(Notice(), None) is None

@@ -447,7 +447,7 @@ async def test_an_answer_in_the_client_counts_only_where_settings_let_it(stand: 
     reply = await stand.programs.execute(ADA, DROP)
     assert reply.pause is not None
     assert not reply.pause.client
-    text_of = (await stand.programs.answered(ADA, reply.pause.carried, DROP, agreed=True)).text
+    text_of = (await stand.programs.answered(ADA, reply.pause.carried, DROP, answer="yes")).text
     assert text_of.startswith("paused")
     assert stand.desk.called == ["add_item"]
     (tmp_path / "other").mkdir()
@@ -455,7 +455,7 @@ async def test_an_answer_in_the_client_counts_only_where_settings_let_it(stand: 
         reply = await other.programs.execute(ADA, DROP)
         assert reply.pause is not None
         assert reply.pause.client
-        await other.programs.answered(ADA, reply.pause.carried, DROP, agreed=True)
+        await other.programs.answered(ADA, reply.pause.carried, DROP, answer="yes")
         assert other.desk.called == ["add_item", "drop_item"]
 
 
@@ -474,9 +474,9 @@ async def test_what_a_client_carries_back_fits_its_own_request_alone(stand: Stan
         (ADA, id_in(reply), DROP),
     ]
     for principal, state, request in wrong:
-        assert "no paused program" in (await stand.programs.answered(principal, state, request, agreed=None)).text
+        assert "no paused program" in (await stand.programs.answered(principal, state, request, answer="shown")).text
     assert stand.desk.called == ["add_item"]
-    await stand.programs.answered(ADA, carried, DROP, agreed=None)
+    await stand.programs.answered(ADA, carried, DROP, answer="shown")
     assert stand.desk.called == ["add_item", "drop_item"]
 
 
