@@ -121,9 +121,9 @@ class Session:
     async def call(self, server: str, function: str, arguments: dict[str, Json]) -> Json:
         """Judge one call, record it and make it. Raises CallFailed, CallRevoked when the program must end, or
         CallPaused when a person must act first: ``need`` is ``{"kind": "ask", "reasons": […], "effect": …}`` or
-        ``{"kind": "connect"}``, with ``"agreed": true`` when the person has agreed to the call already.
+        ``{"kind": "connect"}``, with the effect as ``"agreed"`` when the person has agreed to the call already.
         """
-        return await self._judge(server, function, arguments, agreed=False)
+        return await self._judge(server, function, arguments, agreed="")
 
     async def again(self, call: PendingCall, *, agreed: bool | None) -> Json:
         """Judge and make a call that was paused: ``agreed`` is what its person has decided, None when not asked.
@@ -136,7 +136,7 @@ class Session:
                 call.module, call.function, "", "refused", (), outcome="refused", names=list(call.arguments)
             )
             raise failures.not_agreed(f"{call.module}.{call.function}")
-        already = call.need["kind"] == "ask" or bool(call.need.get("agreed"))
+        already = call.need["effect"] if call.need["kind"] == "ask" else call.need["agreed"]
         return await self._judge(call.module, call.function, call.arguments, agreed=already)
 
     def _forget(self, tool: str) -> None:
@@ -146,11 +146,13 @@ class Session:
                 del self._calls[place]
                 return
 
-    async def _judge(self, server: str, function: str, arguments: dict[str, Json], *, agreed: bool) -> Json:
+    async def _judge(self, server: str, function: str, arguments: dict[str, Json], *, agreed: str) -> Json:
+        """``agreed`` is the effect of the call that its person has said yes to, "" for none."""
         await self._take_from_minute(server, function)
         tool, decision = await self._visible(server, function, arguments)
         checked = await self._fitting(tool, decision, arguments)
-        if decision.asks and not agreed:
+        # A tool that does something else to the world by now is not what the person saw.
+        if decision.asks and agreed != tool.effect:
             await self._ask(tool, decision, checked)
         await self._take_write(tool, decision, checked)
         return await self._send(tool, decision, checked, agreed=agreed)
@@ -232,7 +234,7 @@ class Session:
             raise failures.too_many_writes(limit)
         self._writes += 1
 
-    async def _send(self, tool: Tool, decision: Decision, checked: Checked, *, agreed: bool) -> Json:
+    async def _send(self, tool: Tool, decision: Decision, checked: Checked, *, agreed: str) -> Json:
         place = len(self._calls)
         self._calls.append(CallRecord(tool.qualified, "running", 0.0))
         started_s = time.perf_counter()

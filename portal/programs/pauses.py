@@ -333,8 +333,8 @@ class Pauses:
 
     async def _end_revoked(self, where: ColumnElement[bool]) -> None:
         async with self._engine.connect() as connection:
-            grants = set(await connection.scalars(select(paused_programs.c.grant_id).where(where).distinct()))
-        gone = await self._ended(grants - {""})
+            grants = set(await connection.scalars(select(paused_programs.c.grant_id).where(where).distinct())) - {""}
+        gone = await self._ended(grants) if grants else set()
         if gone:
             await self._end(and_(where, paused_programs.c.grant_id.in_(gone)), "revoked")
 
