@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -40,6 +40,7 @@ from portal.mapping import (
 )
 from portal.policy.engine import Policy
 from portal.programs.handles import Results
+from portal.programs.pauses import Pauses
 from portal.programs.programs import Programs
 from portal.programs.reading import Reading
 from portal.programs.revocations import Revocations
@@ -49,6 +50,7 @@ from portal.secret import secret_of
 from portal.settings import ConfigurationError, PortalSettings
 from portal.store.database import migrate, open_database
 from portal.upstream.registry import Upstreams
+from portal.web.approvals import Approvals
 from portal.web.home import Home
 from shared_auth.service import Auth
 
@@ -107,6 +109,7 @@ async def open_portal(
             keeping(engine, settings.audit.keep_days),
             Engines(sandbox_options(settings)) as sandbox,
             Revocations(auth.ended_grants).running() as revocations,
+            _pauses(settings, engine, auth).running() as pauses,
         ):
             gate = Gate(policy, upstreams, settings.budget)
             search = Search(catalogue, gate)
@@ -118,6 +121,8 @@ async def open_portal(
                 audit,
                 revocations,
                 results,
+                pauses,
+                agree_in_client=settings.policy.agree_in_client,
                 limits=limits(settings),
                 reply_chars=settings.limits.reply_chars,
                 per_principal=settings.limits.programs_per_principal,
@@ -130,9 +135,21 @@ async def open_portal(
                 max_request_bytes=settings.max_request_bytes,
             )
             async with endpoint.running(), _pruning(auth, results):
-                home = Home(auth, catalogue, gate, settings.endpoint, sign_in_link=settings.local_sign_in)
-                app = application(auth, endpoint, home, security)
+                home = Home(auth, catalogue, gate, pauses, settings.endpoint, sign_in_link=settings.local_sign_in)
+                approvals = Approvals(auth, pauses, settings.issuer, sign_in_link=settings.local_sign_in)
+                app = application(auth, endpoint, home, security, approvals.routes())
                 yield Portal(settings, app, auth, search, programs, upstreams, catalogue, sandbox, audit, engine)
+
+
+def _pauses(settings: PortalSettings, engine: AsyncEngine, auth: Auth) -> Pauses:
+    return Pauses(
+        engine,
+        secret_of(settings),
+        auth.ended_grants,
+        site=settings.issuer,
+        life_s=settings.limits.pause_s,
+        per_person=settings.limits.paused_per_person,
+    )
 
 
 @asynccontextmanager
@@ -177,13 +194,15 @@ async def _auth(settings: PortalSettings, engine: AsyncEngine) -> Auth:
     return auth
 
 
-def application(auth: Auth, endpoint: Endpoint, home: Home, security: TransportSecuritySettings) -> ASGIApp:
+def application(
+    auth: Auth, endpoint: Endpoint, home: Home, security: TransportSecuritySettings, more: Sequence[Route] = ()
+) -> ASGIApp:
     """Return the ASGI application: the door stands before the endpoint, the host guard before everything."""
 
     async def healthy(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    pages = Starlette(routes=[*auth.routes(), Route("/", home.page), Route("/healthz", healthy)])
+    pages = Starlette(routes=[*auth.routes(), Route("/", home.page), Route("/healthz", healthy), *more])
     door = auth.door(endpoint)
 
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:

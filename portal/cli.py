@@ -107,13 +107,19 @@ def run(
         raise ConfigurationError(f"{file} cannot be read: {type(error).__name__}") from None
 
     async def go() -> Reply:
-        answered = await remote.call(settings, "execute", {"code": code})
+        person_is_there = file != "-" and sys.stdin.isatty()
+        answered = await remote.call(settings, "execute", {"code": code}, _show if person_is_there else None)
         if answered is not None:
             return answered
         async with open_portal(settings) as portal:
             return await portal.programs.execute(await portal.auth.local_principal(), code)
 
     _print(_run(go()))
+
+
+def _show(message: str, url: str) -> bool:
+    print(f"{message}\n{url}\nDecide there, then press Enter.", file=sys.stderr)
+    return bool(sys.stdin.readline())
 
 
 @app.command()

@@ -113,6 +113,7 @@ def limits(settings: PortalSettings) -> Limits:
         argument_bytes=section.argument_bytes,
         result_bytes=section.result_bytes,
         print_bytes=section.print_bytes,
+        snapshot_bytes=section.snapshot_bytes,
     )
 
 

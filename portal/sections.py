@@ -155,6 +155,13 @@ class LimitsSection(_Section):
     )
     source_bytes: int = Field(default=65_536, ge=1_024, le=1_048_576, description="Length of a program.")
     reply_chars: int = Field(default=24_000, ge=1_000, le=1_000_000, description="Result text that reaches the agent.")
+    pause_s: float = Field(
+        default=3_600.0, ge=60, le=86_400, description="How long a paused program waits for its person."
+    )
+    paused_per_person: int = Field(default=20, ge=1, le=1_000, description="Programs of one person that may wait.")
+    snapshot_bytes: int = Field(
+        default=4_194_304, ge=65_536, le=64 * 1024 * 1024, description="What a program may hold where it is paused."
+    )
     programs_per_principal: int = Field(
         default=8, ge=1, le=1_000, description="Programs one principal may run at once."
     )
@@ -188,6 +195,11 @@ class PolicySection(_Section):
         default_factory=lambda: ["portal-writers"], description="Members may call tools that write."
     )
     files: list[Path] = Field(default_factory=list, description="Cedar files that stand beside default.cedar.")
+    agree_in_client: bool = Field(
+        default=False,
+        description="Whether a yes that a person gives in their client counts for `@ask`. The client is the agent's "
+        "own program and could give it by itself; off, only the portal's page counts.",
+    )
 
 
 class BudgetSection(_Section):

@@ -19,8 +19,10 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from portal.audit.chain import Chained
 from portal.audit.instances import BEAT_S, beat, interrupt, leave
-from portal.audit.writer import AuditUnavailable, Fate, Row, Writer
+from portal.audit.resuming import Before
+from portal.audit.writer import AuditUnavailable, Batch, Fate, Row, Writer
 from shared_auth.principal import Principal
 
 __all__ = ["Audit", "AuditUnavailable", "CallEntry", "ProgramLog"]
@@ -58,13 +60,13 @@ class CallEntry:
 class ProgramLog:
     """One program on the record. ``id`` names it."""
 
-    def __init__(self, writer: Writer, row: Row, started_s: float, now_ms: Callable[[], int]) -> None:
+    def __init__(self, writer: Writer, row: Row, started_s: float, now_ms: Callable[[], int], calls: int = 0) -> None:
         self.id: str = row.values["id"]
         self._writer = writer
         self._row = row
         self._started_s = started_s
         self._now_ms = now_ms
-        self._calls = 0
+        self._calls = calls
         self._end: Row | None = None
 
     async def durable(self) -> None:
@@ -218,6 +220,23 @@ class Audit:
         # A program that has called nothing has done nothing yet: its beginning may wait for its first call or its end.
         row = writer.add("program", values, Fate(), patient=True)
         return ProgramLog(writer, row, time.monotonic(), self._now_ms)
+
+    @property
+    def instance(self) -> str:
+        """The name of this process on the record."""
+        return self._instance
+
+    def resumed(self, before: Before) -> ProgramLog:
+        """Go on with the record of a paused program that ``take_up`` gave to this process. Raises AuditUnavailable."""
+        writer = self._writer
+        if writer is None:
+            raise AuditUnavailable("the record is not open")
+        on_disk = Batch(hurry=lambda: None, taken=True)
+        on_disk.settled.set()
+        values = dict(before.program)
+        row = Row("program", values, Fate(chained=Chained(dict(before.calls))), on_disk, values)
+        begun_s = time.monotonic() - (values["elapsed_ms"] or 0.0) / 1e3
+        return ProgramLog(writer, row, begun_s, self._now_ms, max(before.calls, default=-1) + 1)
 
     async def _beat(self) -> None:
         while True:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 
 from portal.store.tables import audit_anchors, audit_calls, audit_programs
 
-RUNNING = "running"
+RUNNING, PAUSED = "running", "paused"
 _program = itemgetter(*(column.name for column in audit_programs.c if column.name not in {"sequence", "digest"}))
 _call = itemgetter(*(column.name for column in audit_calls.c))
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode

@@ -1,7 +1,7 @@
 """How long the record is kept: what is older goes, every hour, in short transactions.
 
 A chain is pruned from its beginning, and an anchor keeps the last digest that went, so that the rest can be verified. A
-program that runs is never pruned.
+program that runs or is paused is never pruned.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from portal.audit.chain import GENESIS, RUNNING, Link, head_of
-from portal.store.tables import audit_anchors, audit_calls, audit_instances, audit_programs
+from portal.audit.chain import GENESIS, PAUSED, RUNNING, Link, head_of
+from portal.store.tables import audit_anchors, audit_calls, audit_instances, audit_programs, paused_programs
 
 EVERY_S = 3_600.0
 BATCH = 200
@@ -115,7 +115,11 @@ async def _prune_chain(engine: AsyncEngine, instance: str, oldest: str) -> int:
 async def _prune_unchained(engine: AsyncEngine, oldest: str) -> int:
     wanted = (
         select(audit_programs.c.id)
-        .where(audit_programs.c.id < oldest, audit_programs.c.sequence.is_(None), audit_programs.c.outcome != RUNNING)
+        .where(
+            audit_programs.c.id < oldest,
+            audit_programs.c.sequence.is_(None),
+            audit_programs.c.outcome.not_in((RUNNING, PAUSED)),
+        )
         .limit(BATCH)
     )
     async with engine.begin() as connection:
@@ -138,5 +142,6 @@ async def _forget_anchors(engine: AsyncEngine) -> None:
 
 async def _delete(connection: AsyncConnection, ids: list[str]) -> None:
     if ids:
+        await connection.execute(delete(paused_programs).where(paused_programs.c.program_id.in_(ids)))
         await connection.execute(delete(audit_calls).where(audit_calls.c.program_id.in_(ids)))
         await connection.execute(delete(audit_programs).where(audit_programs.c.id.in_(ids)))

@@ -26,7 +26,9 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``unchained`` counts programs that have no place: recorded before there were chains, running, or interrupted."""
+    """``unchained`` counts programs that have no place: recorded before there were chains, running,
+    paused, or ended by nobody (interrupted; expired or revoked while paused).
+    """
 
     chains: tuple[Chain, ...]
     unchained: int

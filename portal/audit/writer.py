@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from portal.audit.chain import RUNNING, Chained, Link, head_of, link
+from portal.audit.chain import PAUSED, RUNNING, Chained, Link, head_of, link
 from portal.store.database import open_writer
 from portal.store.tables import audit_calls, audit_programs
 
@@ -213,8 +213,11 @@ class Writer:
         for row in rows:
             if row.operation in {"call", "call_end"}:
                 row.fate.chained.note(row.whole)
-            elif row.whole["outcome"] != RUNNING:
+            elif row.whole["outcome"] not in {RUNNING, PAUSED}:
                 ended.append(row)
+            elif row.operation == "program_end":
+                # Paused: it gets its place when it has gone on and ended.
+                row.values |= {"new_sequence": None, "new_digest": None}
         for row in ended:
             if head is None:
                 head = head_of(connection, self._instance)

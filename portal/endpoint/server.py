@@ -10,8 +10,10 @@ import mcp_types as t
 import structlog
 from mcp.server import CacheHint, Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from portal.endpoint import attachments, resources
+from portal.endpoint.asking import Answer, Notice, answer_in, asking
 from portal.endpoint.tools import BadArguments, ExecuteArguments, SearchArguments, definitions, parse
 from portal.programs.presenting import Attachment
 from shared_auth.principal import Principal
@@ -28,7 +30,9 @@ Progress = Callable[[int, str], Awaitable[None]]
 
 
 class Reply(Protocol):
-    """What a tool answers: one text, files beside it, and whether it reports a failure."""
+    """What a tool answers: one text, files beside it, whether it reports a failure, and where a person decides on whom
+    it waits.
+    """
 
     @property
     def text(self) -> str: ...
@@ -36,6 +40,8 @@ class Reply(Protocol):
     def is_error(self) -> bool: ...
     @property
     def attachments(self) -> Sequence[Attachment]: ...
+    @property
+    def pause(self) -> Notice | None: ...
 
 
 class Searcher(Protocol):
@@ -49,6 +55,12 @@ class Executor(Protocol):
 
     async def execute(self, principal: Principal, code: str, progress: Progress | None = None) -> Reply: ...
 
+    async def resume(self, principal: Principal, pause_id: str, progress: Progress | None = None) -> Reply: ...
+
+    async def answered(
+        self, principal: Principal, carried: str, request: str, answer: Answer, progress: Progress | None = None
+    ) -> Reply: ...
+
 
 def build(searcher: Searcher, executor: Executor, reader: resources.Reader, *, version: str) -> Server[Any]:
     """Return the low-level server with exactly ``search`` and ``execute``, and kept results as resources."""
@@ -58,7 +70,9 @@ def build(searcher: Searcher, executor: Executor, reader: resources.Reader, *, v
     ) -> t.ListToolsResult:
         return t.ListToolsResult(tools=definitions())
 
-    async def on_call_tool(ctx: ServerRequestContext[Any], params: t.CallToolRequestParams) -> t.CallToolResult:
+    async def on_call_tool(
+        ctx: ServerRequestContext[Any], params: t.CallToolRequestParams
+    ) -> t.CallToolResult | t.InputRequiredResult:
         if params.name not in {"search", "execute"}:
             raise MCPError(t.INVALID_PARAMS, "Unknown tool; this server has search and execute")
         try:
@@ -66,17 +80,27 @@ def build(searcher: Searcher, executor: Executor, reader: resources.Reader, *, v
             if params.name == "search":
                 wanted = parse(SearchArguments, params.arguments)
                 text = await searcher.search(principal, wanted.queries, server=wanted.server, limit=wanted.limit)
-                return _text(text)
+                return _only_text(text)
             program = parse(ExecuteArguments, params.arguments)
-            reply = await executor.execute(principal, program.code, _progress(ctx))
-            return _text(reply.text, reply.attachments, is_error=reply.is_error)
+            request, progress = program.request, _progress(ctx)
+            if params.request_state is not None:
+                # The client has shown our notice and asks again: never run the same code for a second time.
+                answer = answer_in(params.input_responses)
+                return _text(await executor.answered(principal, params.request_state, request, answer, progress))
+            if program.resume is not None:
+                reply = await executor.resume(principal, request, progress)
+            else:
+                reply = await executor.execute(principal, request, progress)
+            return _asking(ctx, reply) or _text(reply)
         except BadArguments as bad:
-            return _text(str(bad), is_error=True)
+            return _only_text(str(bad), is_error=True)
         except Exception:
             # The SDK sends str(exception) to clients of the older protocol: nothing unforeseen may reach it.
             error_id = secrets.token_hex(6)
             log.exception("endpoint.failed", tool=params.name, error_id=error_id)
-            return _text(f"The portal failed; nothing is wrong with your request. Error id {error_id}.", is_error=True)
+            return _only_text(
+                f"The portal failed; nothing is wrong with your request. Error id {error_id}.", is_error=True
+            )
 
     return Server(
         "mcp-portal",
@@ -101,6 +125,17 @@ def _progress(ctx: ServerRequestContext[Any]) -> Progress | None:
     return report
 
 
-def _text(text: str, files: Sequence[Attachment] = (), *, is_error: bool = False) -> t.CallToolResult:
-    content = [t.TextContent(type="text", text=text), *map(attachments.block, files)]
-    return t.CallToolResult(content=content, is_error=is_error)
+def _asking(ctx: ServerRequestContext[Any], reply: Reply) -> t.InputRequiredResult | None:
+    """Return what lets the client show its person where to decide, if it said that it can."""
+    if reply.pause is None or ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        return None
+    return asking(reply.pause, ctx.session.client_capabilities)
+
+
+def _text(reply: Reply) -> t.CallToolResult:
+    content = [t.TextContent(type="text", text=reply.text), *map(attachments.block, reply.attachments)]
+    return t.CallToolResult(content=content, is_error=reply.is_error)
+
+
+def _only_text(text: str, *, is_error: bool = False) -> t.CallToolResult:
+    return t.CallToolResult(content=[t.TextContent(type="text", text=text)], is_error=is_error)

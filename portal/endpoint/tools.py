@@ -43,7 +43,15 @@ class ExecuteArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    code: str = Field(min_length=1)
+    code: str | None = Field(default=None, min_length=1)
+    resume: str | None = Field(default=None, min_length=1, max_length=100)
+
+    @property
+    def request(self) -> str:
+        """What is executed: the code, or the id of what goes on. Raises BadArguments unless it is exactly one."""
+        if (self.code is None) == (self.resume is None):
+            raise BadArguments("Bad arguments: give code, or resume with the id of a paused program, not both")
+        return self.code or self.resume or ""
 
 
 class BadArguments(Exception):
@@ -72,8 +80,10 @@ def definitions() -> list[t.Tool]:
             description=EXECUTE_DESCRIPTION,
             input_schema={
                 "type": "object",
-                "properties": {"code": {"type": "string"}},
-                "required": ["code"],
+                "properties": {
+                    "code": {"type": "string"},
+                    "resume": {"type": "string", "description": "instead of code: id of a paused program"},
+                },
                 "additionalProperties": False,
             },
             # What a program may do is decided call by call; the worst of it is what the hints must say.

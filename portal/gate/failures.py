@@ -25,6 +25,7 @@ _ERRORS: Mapping[Kind, ErrorName] = {
     "unavailable": "OSError",
     "timeout": "TimeoutError",
     "upstream": "RuntimeError",
+    "connect": "PermissionError",
 }
 # The request may have arrived and only the answer been lost.
 _UNSURE: frozenset[Kind] = frozenset({"timeout", "unavailable", "upstream"})
@@ -80,6 +81,19 @@ def too_many_writes(limit: int) -> CallRevoked:
 def unrecorded() -> CallRevoked:
     """Return what ends a program whose calls cannot be recorded."""
     return CallRevoked("record", "the portal cannot write its record, so the call was not made. Try again later")
+
+
+def needs_a_person(tool: Tool) -> CallFailed:
+    """Return what a client that acts for itself sees of a tool that a person has to say yes to: it has none to ask."""
+    return CallFailed(
+        f"{tool.qualified}: a person has to agree to this call, and a client that acts for itself has nobody to ask",
+        "PermissionError",
+    )
+
+
+def not_agreed(tool: str) -> CallFailed:
+    """Return what the program sees of a call that its person has refused."""
+    return CallFailed(f"{tool}: refused by the person whom it asked; the call was not made", "PermissionError")
 
 
 def _advice(tool: Tool, failure: UpstreamFailure) -> str:

@@ -7,7 +7,7 @@ times the calls per minute, and an upstream up to N times the calls in flight.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from portal.audit.audit import ProgramLog
@@ -17,6 +17,7 @@ from portal.gate.budget import CallsPerMinute
 from portal.gate.session import Caller, Rules, Session, ToolFinder
 from portal.gate.turnstile import Turnstiles
 from portal.policy.engine import Policy
+from portal.sandbox.contract import Json
 from portal.sections import BudgetSection
 from shared_auth.principal import Principal
 
@@ -59,6 +60,12 @@ class Gate:
         """Return which tools ``principal`` may see: exactly those that it may call."""
         return Allowed(self._policy, principal)
 
-    def open(self, principal: Principal, catalogue: ToolFinder, log: ProgramLog) -> Session:
-        """Return the session of one program, whose ``call`` is the sandbox's Dispatch."""
-        return Session(self._rules, principal, catalogue, log)
+    def open(
+        self,
+        principal: Principal,
+        catalogue: ToolFinder,
+        log: ProgramLog,
+        before: Mapping[str, Json] | None = None,
+    ) -> Session:
+        """Return the session of one program, whose ``call`` is the sandbox's Dispatch; ``before`` of a paused one."""
+        return Session(self._rules, principal, catalogue, log, before)

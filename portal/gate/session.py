@@ -1,8 +1,10 @@
 """One program's calls. Each passes the same steps in the same order, and a step that says no ends it:
 
     the person's calls of this minute → is there such a tool for this principal (policy) → do its arguments fit
-    → has the program writes left → on the record (a write: on disk) → its turn at the upstream → sent → end recorded
+    → has a person agreed, if policy asks → has the program writes left → on the record (a write: on disk)
+    → its turn at the upstream → sent → end recorded
 
+A call that waits for a person is judged again from the beginning when it goes on: what was allowed may not be any more.
 A refusal is on the record too. A tool that is forbidden and one that does not exist get the same answer.
 """
 
@@ -13,7 +15,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import structlog
 from pydantic_core import to_json
@@ -25,10 +27,10 @@ from portal.gate.arguments import Arguments, Checked
 from portal.gate.budget import CallsPerMinute
 from portal.gate.turnstile import Turnstiles
 from portal.policy.engine import Decision, Policy
-from portal.sandbox.contract import CallFailed, Json
+from portal.sandbox.contract import CallFailed, CallPaused, Json, PendingCall
 from portal.sections import BudgetSection
 from portal.upstream.failures import UpstreamFailure
-from shared_auth.principal import Principal
+from shared_auth.principal import CLIENT_SUBJECT, Principal
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +71,7 @@ class Rules:
 class CallRecord:
     """One call as the reply lists it. ``outcome`` is ``ok``, ``running``, ``cancelled``, the kind of an
     UpstreamFailure, ``error`` (our fault), or why it was not sent: ``unknown``, ``invalid``, ``over budget``,
-    ``unrecorded``, ``not sent`` (its upstream is down or has no place free).
+    ``unrecorded``, ``not sent`` (its upstream is down or has no place free), ``asked`` (a person first), ``refused``.
     """
 
     tool: str
@@ -79,9 +81,19 @@ class CallRecord:
 
 
 class Session:
-    """The calls of one program. ``call`` is the sandbox's Dispatch and may run many times at once."""
+    """The calls of one program. ``call`` is the sandbox's Dispatch and may run many times at once.
 
-    def __init__(self, rules: Rules, principal: Principal, catalogue: ToolFinder, log: ProgramLog) -> None:
+    ``before`` is what ``state`` returned when the program was paused: it goes on being counted.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        principal: Principal,
+        catalogue: ToolFinder,
+        log: ProgramLog,
+        before: Mapping[str, Json] | None = None,
+    ) -> None:
         self._rules = rules
         self._principal = principal
         self._person = (principal.issuer, principal.subject)
@@ -90,19 +102,77 @@ class Session:
         self._calls: list[CallRecord] = []
         self._writes = 0
         self._overran = False
+        if before is not None:
+            self._calls = [CallRecord(*call) for call in before["calls"]]
+            self._writes = before["writes"]
 
     @property
     def calls(self) -> list[CallRecord]:
         """The calls so far, in the order in which they began."""
         return list(self._calls)
 
+    @property
+    def state(self) -> dict[str, Json]:
+        """What goes on being counted when the program is paused, in JSON."""
+        return {
+            "calls": [[call.tool, call.outcome, call.elapsed_ms] for call in self._calls],
+            "writes": self._writes,
+        }
+
     async def call(self, server: str, function: str, arguments: dict[str, Json]) -> Json:
-        """Judge one call, record it and make it. Raises CallFailed, or CallRevoked when the program must end."""
+        """Judge one call, record it and make it. Raises CallFailed, CallRevoked when the program must end, or
+        CallPaused when a person must act first: ``need`` is ``{"kind": "ask", "reasons": […], "effect": …}`` or
+        ``{"kind": "connect"}``, with the effect as ``"agreed"`` when the person has agreed to the call already.
+        """
+        return await self._judge(server, function, arguments, agreed="")
+
+    async def again(self, call: PendingCall, *, agreed: bool | None) -> Json:
+        """Judge and make a call that was paused: ``agreed`` is what its person has decided, None when not asked.
+
+        Raises what ``call`` raises.
+        """
+        self._forget(f"{call.module}.{call.function}")
+        if call.need["kind"] == "ask" and not agreed:
+            await self._note(
+                call.module, call.function, "", "refused", (), outcome="refused", names=list(call.arguments)
+            )
+            raise failures.not_agreed(f"{call.module}.{call.function}")
+        already = call.need["effect"] if call.need["kind"] == "ask" else call.need["agreed"]
+        return await self._judge(call.module, call.function, call.arguments, agreed=already)
+
+    def _forget(self, tool: str) -> None:
+        """Drop the line that says that the call waits: what becomes of it now is a line of its own."""
+        for place, call in enumerate(self._calls):
+            if call.tool == tool and call.outcome in {"asked", "connect"}:
+                del self._calls[place]
+                return
+
+    async def _judge(self, server: str, function: str, arguments: dict[str, Json], *, agreed: str) -> Json:
+        """``agreed`` is the effect of the call that its person has said yes to, "" for none."""
         await self._take_from_minute(server, function)
         tool, decision = await self._visible(server, function, arguments)
         checked = await self._fitting(tool, decision, arguments)
+        # A tool that does something else to the world by now is not what the person saw.
+        if decision.asks and agreed != tool.effect:
+            await self._ask(tool, decision, checked)
         await self._take_write(tool, decision, checked)
-        return await self._send(tool, decision, checked)
+        return await self._send(tool, decision, checked, agreed=agreed)
+
+    async def _ask(self, tool: Tool, decision: Decision, checked: Checked) -> NoReturn:
+        robot = self._principal.subject.startswith(CLIENT_SUBJECT)
+        await self._note(
+            tool.server,
+            tool.python_name,
+            tool.effect,
+            "ask",
+            decision.policy_ids,
+            outcome="refused" if robot else "asked",
+            names=list(checked.values),
+            checked=checked,
+        )
+        if robot:
+            raise failures.needs_a_person(tool)
+        raise CallPaused({"kind": "ask", "reasons": list(decision.asks), "effect": tool.effect})
 
     async def _take_from_minute(self, server: str, function: str) -> None:
         wait_s = self._rules.per_minute.take(self._person)
@@ -165,7 +235,7 @@ class Session:
             raise failures.too_many_writes(limit)
         self._writes += 1
 
-    async def _send(self, tool: Tool, decision: Decision, checked: Checked) -> Json:
+    async def _send(self, tool: Tool, decision: Decision, checked: Checked, *, agreed: str) -> Json:
         place = len(self._calls)
         self._calls.append(CallRecord(tool.qualified, "running", 0.0, tool.effect))
         started_s = time.perf_counter()
@@ -173,7 +243,7 @@ class Session:
         outcome, size_bytes = "cancelled", None
         try:
             try:
-                entry = await self._record(tool, decision, checked)
+                entry = await self._record(tool, decision, checked, "agreed" if agreed else "allow")
                 if tool.effect != "read":
                     await entry.durable()
             except AuditUnavailable:
@@ -184,6 +254,10 @@ class Session:
             return value
         except UpstreamFailure as failure:
             outcome = failure.kind if failure.sent else "not sent"
+            if failure.kind == "connect" and not self._principal.subject.startswith(CLIENT_SUBJECT):
+                # It never reached the vendor, so it may be made again, and has cost no write.
+                self._writes -= tool.effect != "read"
+                raise CallPaused({"kind": "connect", "agreed": agreed}) from None
             raise failures.of_upstream(tool, failure) from None
         except TimeoutError:
             outcome = "timeout"
@@ -201,12 +275,12 @@ class Session:
                 with contextlib.suppress(AuditUnavailable):
                     entry.finish(outcome, size_bytes, elapsed_ms)
 
-    async def _record(self, tool: Tool, decision: Decision, checked: Checked) -> CallEntry:
+    async def _record(self, tool: Tool, decision: Decision, checked: Checked, judged: str) -> CallEntry:
         return await self._log.call(
             tool.server,
             tool.python_name,
             tool.effect,
-            "allow",
+            judged,
             decision.policy_ids,
             argument_names=list(checked.values),
             arguments_sha256=checked.sha256,
@@ -242,6 +316,7 @@ class Session:
         *,
         outcome: str,
         names: Sequence[str] = (),
+        checked: Checked | None = None,
     ) -> None:
         """Record a call that is not made."""
         self._calls.append(CallRecord(f"{server}.{function}"[: failures.MAX_NAME_CHARS], outcome, 0.0, effect))
@@ -253,8 +328,8 @@ class Session:
                 decision,
                 policy_ids,
                 argument_names=names,
-                arguments_sha256="",
-                argument_bytes=0,
+                arguments_sha256="" if checked is None else checked.sha256,
+                argument_bytes=0 if checked is None else checked.size_bytes,
                 outcome=outcome,
             )
         except AuditUnavailable:

@@ -1,12 +1,15 @@
 """Decides whether a principal may use a tool, in Cedar: deny by default, forbid wins, and what fails is denied.
 
+A permit with ``@ask("reason")`` allows a call only after a person's yes. Deny beats ask, and ask beats allow: one such
+permit among those that apply is enough, so that a broad permit beside it cannot silence the question.
+
 A decision depends on principal and tool alone, so it is kept; names from outside enter Cedar as JSON, never as text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -43,12 +46,14 @@ class PolicyTool(Protocol):
 @dataclass(frozen=True, slots=True)
 class Decision:
     """``policy_ids`` are the ``@id`` of the policies that decided: the permits, or the forbids; none by default deny.
-    ``reason`` is for operators; it never reaches a program.
+    ``reason`` is for operators; it never reaches a program. ``asks`` are the reasons of ``@ask``, for the person whose
+    yes an allowed call needs first; none: it needs no yes.
     """
 
     allowed: bool
     policy_ids: tuple[str, ...]
     reason: str
+    asks: tuple[str, ...] = ()
 
 
 _NO_PERMIT = Decision(allowed=False, policy_ids=(), reason="no policy permits it")
@@ -58,8 +63,11 @@ _FAILED = Decision(allowed=False, policy_ids=(), reason="a policy could not be e
 class Policy:
     """The policies in force. Immutable; decisions are pure and kept in a bounded cache."""
 
-    def __init__(self, policies: cedarpy.PolicySet, *, write_groups: frozenset[str]) -> None:
+    def __init__(
+        self, policies: cedarpy.PolicySet, *, write_groups: frozenset[str], asks: Mapping[str, str] | None = None
+    ) -> None:
         self._policies = policies
+        self._asks = dict(asks or {})
         writer = {"type": "Role", "id": "writer"}
         groups = [_entity("Group", group, parents=[writer]) for group in sorted(write_groups)]
         try:
@@ -73,7 +81,8 @@ class Policy:
     @classmethod
     def load(cls, files: Sequence[Path], *, write_groups: frozenset[str]) -> Policy:
         """Return default.cedar and ``files`` in force. Raises ConfigurationError that names file and line."""
-        return cls(read_policies(files), write_groups=write_groups)
+        policies, asks = read_policies(files)
+        return cls(policies, write_groups=write_groups, asks=asks)
 
     def decide(self, principal: Principal, tool: PolicyTool) -> Decision:
         """Say whether ``principal`` may call ``tool``, and by which policies. Never raises: a failure is a denial."""
@@ -136,7 +145,9 @@ class Policy:
         named = diagnostics.id_annotations_by_reason
         ids = tuple(sorted(named.get(found, found) for found in diagnostics.reasons))
         if result.allowed:
-            return Decision(allowed=True, policy_ids=ids, reason=f"permitted by {', '.join(ids)}")
+            asks = tuple(self._asks[name] for name in ids if name in self._asks)
+            after = "; a person is asked first" if asks else ""
+            return Decision(allowed=True, policy_ids=ids, reason=f"permitted by {', '.join(ids)}{after}", asks=asks)
         if ids:
             return Decision(allowed=False, policy_ids=ids, reason=f"forbidden by {', '.join(ids)}")
         return _NO_PERMIT

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cedarpy
 
@@ -18,6 +19,7 @@ HERE = Path(__file__).parent
 DEFAULT = HERE / "default.cedar"
 SCHEMA = HERE / "schema.cedarschema"
 MAX_FILE_BYTES = 1_048_576
+MAX_ASK_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +36,24 @@ class _Source:
         return self.text.count("\n", 0, found.start()) + 1 if found else 1
 
 
-def read_policies(files: Sequence[Path]) -> cedarpy.PolicySet:
-    """Return default.cedar and ``files`` as one set. Raises ConfigurationError."""
+def read_policies(files: Sequence[Path]) -> tuple[cedarpy.PolicySet, dict[str, str]]:
+    """Return default.cedar and ``files`` as one set, and the reason of each permit with ``@ask`` by its ``@id``.
+
+    Raises ConfigurationError.
+    """
+    asks: dict[str, str] = {}
     schema = cedarpy.Schema.from_str(SCHEMA.read_text(encoding="utf-8"))
     named: dict[str, Path] = {}
     sources = [_read(path) for path in (DEFAULT, *files)]
     for source in sources:
-        for name in _names(source):
+        for name, policy in _policies(source).items():
             if name in named:
                 raise source.refused(source.line_of(name), f'@id("{name}") is already used in {named[name]}')
             named[name] = source.path
+            if "ask" in policy.annotations:
+                asks[name] = _ask(source, name, policy)
         _validate(source, schema)
-    return cedarpy.PolicySet.from_str("\n".join(source.text for source in sources))
+    return cedarpy.PolicySet.from_str("\n".join(source.text for source in sources)), asks
 
 
 def _read(path: Path) -> _Source:
@@ -62,25 +70,37 @@ def _read(path: Path) -> _Source:
         raise ConfigurationError(f"policy: {path}, line {line}: not UTF-8") from None
 
 
-def _names(source: _Source) -> list[str]:
-    """Return the ``@id`` of every policy. Each must have one: it is how the record says which rule decided."""
+def _ask(source: _Source, name: str, policy: Any) -> str:
+    """Return what the person is told who is asked. Only a permit can ask: what is forbidden nobody may allow."""
+    reason: str = policy.annotations["ask"].strip()
+    if policy.effect != "permit":
+        raise source.refused(source.line_of(name), f'policy "{name}": @ask goes with a permit only')
+    if not reason or len(reason) > MAX_ASK_CHARS or not reason.isprintable():
+        why = f"@ask needs a reason of one line, at most {MAX_ASK_CHARS} characters"
+        raise source.refused(source.line_of(name), f'policy "{name}": {why}')
+    return reason
+
+
+def _policies(source: _Source) -> dict[str, Any]:
+    """Return the policies by ``@id``. Each must have one: it is how the record says which rule decided."""
     try:
         found = cedarpy.policies_to_pst(source.text)
     except ValueError as error:
         raise source.refused(_line_of_error(source.text, str(error)), str(error)) from None
     if found.templates:
         raise source.refused(1, "templates (?principal, ?resource) permit nothing by themselves; write the policy out")
-    names: list[str] = []
+    names: dict[str, Any] = {}
     for policy in found.static_policies.values():
         name = policy.annotations.get("id")
         if not name:
-            after = f'the one after @id("{names[-1]}")' if names else "the first one"
+            last = next(reversed(names), "")
+            after = f'the one after @id("{last}")' if names else "the first one"
             raise source.refused(
-                source.line_of(names[-1]) if names else 1, f'every policy needs @id("name"); {after} has none'
+                source.line_of(last) if names else 1, f'every policy needs @id("name"); {after} has none'
             )
         if name in names:
             raise source.refused(source.line_of(name), f'@id("{name}") is used twice')
-        names.append(name)
+        names[name] = policy
     return names
 
 

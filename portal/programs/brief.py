@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from portal.gate import CallRecord
-from portal.programs.listing import listed
+from portal.programs.listing import made_lines
 from portal.sandbox.contract import Diagnostic, Failure
 
 MAX_TOKENS = 280
@@ -83,8 +83,7 @@ def _lines(
     if len(findings) > size.findings:
         lines.append(f"  … {len(findings) - size.findings} more")
     lines += [one_line(hint, size.hint) for hint in hints[: size.hints]]
-    if calls:
-        lines += ["calls already made:", *listed(calls, size.calls)]
+    lines += made_lines(calls, size.calls)
     return lines
 
 

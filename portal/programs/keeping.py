@@ -56,10 +56,13 @@ class Keeping:
         async def dispatch(module: str, function: str, arguments: dict[str, Json]) -> Json:
             if module == HOST:
                 return await (self._load(arguments) if function == LOAD else self._save(arguments))
-            answer = await call(module, function, arguments)
-            return await self._stowed(answer) if isinstance(answer, Blocks) else answer
+            return await self.stowed(await call(module, function, arguments))
 
         return dispatch
+
+    async def stowed(self, answer: Json) -> Json:
+        """Return what a call answered, with a handle in place of each file's data."""
+        return await self._stowed(answer) if isinstance(answer, Blocks) else answer
 
     async def keep(self, value: Json) -> str:
         """Keep what the program returned, however much it has saved, and return its handle.

@@ -35,6 +35,11 @@ class _Row:
         return f"  {name}{times} → {self.outcome} ({', '.join([*notes, f'{most}{self.slowest_ms:.0f} ms'])})"
 
 
+def made_lines(calls: Sequence[CallRecord], max_lines: int) -> list[str]:
+    """Return the calls under a heading; nothing when there were none."""
+    return ["calls already made:", *listed(calls, max_lines)] if calls else []
+
+
 def listed(calls: Sequence[CallRecord], max_lines: int) -> list[str]:
     """Return the calls in the order in which they began, in about ``max_lines`` lines.
 

@@ -1,4 +1,6 @@
-"""One program's life: read → check when a write is named → run → reply, on the record from its first moment."""
+"""One program's life: read → check when a write is named → run (→ pause → go on) → reply, on the record from its first
+moment.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +8,45 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from portal.audit.audit import Audit, AuditUnavailable
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.audit.audit import Audit, AuditUnavailable, ProgramLog
 from portal.catalogue.live import LiveCatalogue
 from portal.catalogue.records import Tool
 from portal.catalogue.snapshot import Catalogue
-from portal.gate import Gate, Session
+from portal.gate import CallRecord, Gate, Session
+from portal.programs import waiting
 from portal.programs.brief import one_line
 from portal.programs.checking import faults
+from portal.programs.going import Going
 from portal.programs.handles import Results
 from portal.programs.hints import Sight, hints, of_value
 from portal.programs.keeping import Keeping
+from portal.programs.pauses import Paused, Pauses, Person, TooManyPaused
 from portal.programs.presenting import Shown, present
 from portal.programs.progress import Progress, reporting
 from portal.programs.reply import Reply, failed, refused, succeeded
 from portal.programs.revocations import Revocations, Revoked
 from portal.programs.source import Source, SourceError, read
-from portal.sandbox.contract import Diagnostic, Dispatch, Failure, Limits, Module, Outcome, Sandbox, SandboxUnavailable
+from portal.sandbox.contract import (
+    Diagnostic,
+    Dispatch,
+    Failure,
+    Json,
+    Limits,
+    Module,
+    Outcome,
+    PendingCall,
+    Printed,
+    Sandbox,
+    SandboxUnavailable,
+)
 from shared_auth.principal import Principal
+from shared_auth.sealing import Unsealable
 
 Allowed = Callable[[Tool], bool]
 
@@ -35,9 +56,45 @@ INLINE_SOURCE_CHARS = 2_000
 EXPLAINED = ("TypeError", "AttributeError", "NameError", "KeyError", "ImportError", "ModuleNotFoundError")
 """Python errors that a type check may explain better than the traceback alone."""
 
+_UNREAD = Source("", frozenset(), frozenset(), unresolved=False)
 _REVOKED = Outcome(
     failure=Failure("cancelled", "Access was revoked while the program ran, so it was ended. Sign in again to go on.")
 )
+
+
+RESUME_WAIT_S = 25.0
+"""How long an agent that goes on with a program is kept waiting for its person. Clients give up after a minute."""
+
+DECISION_POLL_S = 1.0
+INLINE_ARGUMENT_BYTES = 65_536
+"""More arguments than that are put into words in a thread."""
+
+
+async def _nothing_to_undo() -> bool:
+    return False
+
+
+Answer = Literal["yes", "no", "shown", "closed"]
+"""What a person did with a Notice that their client showed; portal.endpoint.asking reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What one program has around it while it runs."""
+
+    principal: Principal
+    catalogue: Catalogue
+    session: Session
+    keeping: Keeping
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """How a program ended, as far as it was read, and what a type check says of it where that may explain why."""
+
+    outcome: Outcome
+    source: Source = _UNREAD
+    findings: Sequence[Diagnostic] = ()
 
 
 class _NothingRan(Exception):
@@ -55,10 +112,13 @@ class Programs:
         audit: Audit,
         revocations: Revocations,
         results: Results,
+        pauses: Pauses,
         *,
         limits: Limits,
         reply_chars: int,
         per_principal: int,
+        agree_in_client: bool = False,
+        resume_wait_s: float = RESUME_WAIT_S,
     ) -> None:
         self._sandbox = sandbox
         self._catalogue = catalogue
@@ -69,6 +129,9 @@ class Programs:
         self._limits = limits
         self._reply_chars = reply_chars
         self._per_principal = per_principal
+        self._pauses = pauses
+        self._agree_in_client = agree_in_client
+        self._resume_wait_s = resume_wait_s
         self._running: Counter[tuple[str, str]] = Counter()
 
     async def execute(self, principal: Principal, code: str, progress: Progress | None = None) -> Reply:
@@ -83,13 +146,58 @@ class Programs:
             source = await self._read(principal, code, catalogue)
         except _NothingRan as reason:
             return refused(str(reason))
+        return await self._counted(
+            principal, lambda: self._recorded(principal, source, catalogue, progress, code, started)
+        )
+
+    async def resume(self, principal: Principal, pause_id: str, progress: Progress | None = None) -> Reply:
+        """Go on with a paused program of ``principal``, or say why not; wait a little for its person's decision.
+
+        No call is ever made twice: who goes on has taken the program for good (portal.programs.pauses). Cancelling
+        before its first call leaves it paused; after that it kills the program.
+        """
+        started = time.perf_counter()
+        wait_s = self._resume_wait_s
+        return await self._counted(
+            principal, lambda: self._resumed(principal, pause_id, progress, pause_id, started, wait_s)
+        )
+
+    async def answered(
+        self, principal: Principal, carried: str, request: str, answer: Answer, progress: Progress | None = None
+    ) -> Reply:
+        """Go on after a client has shown its person a Notice: ``carried`` is the Notice's, ``request`` the code or the
+        id that was executed then. A yes or no that was given in the client counts where settings let it.
+        """
+        started = time.perf_counter()
+        try:
+            pause_id = self._pauses.id_in(principal, carried, request)
+        except Unsealable:
+            return refused(waiting.UNKNOWN)
+
+        async def go() -> Reply:
+            if answer in {"yes", "no"} and self._agree_in_client:
+                await self._decide(principal, pause_id, agreed=answer == "yes")
+            # Who has closed what was shown decides later, if at all: nobody need be kept waiting for it.
+            wait_s = self._resume_wait_s if answer == "shown" else 0.0
+            return await self._resumed(principal, pause_id, progress, request, started, wait_s)
+
+        return await self._counted(principal, go)
+
+    async def _decide(self, principal: Principal, pause_id: str, *, agreed: bool) -> None:
+        found = await self._pauses.find(principal, pause_id)
+        if found is not None:
+            calls = [call.id for call in found.pending] if agreed else []
+            await self._pauses.decide(Person.of(principal), pause_id, calls, how="client")
+
+    async def _counted(self, principal: Principal, go: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Run ``go`` as one of the programs that the principal may have running, and say what of ours failed."""
         who = (principal.issuer, principal.subject)
         if self._running[who] >= self._per_principal:
             return refused(f"{self._per_principal} programs of yours are running already; nothing ran. Wait for one.")
         self._running[who] += 1
         try:
-            return await self._recorded(principal, source, catalogue, progress, started)
-        except AuditUnavailable:
+            return await go()
+        except (AuditUnavailable, SQLAlchemyError):
             return refused("The record cannot be written, so programs do not run. Try again; tell an operator.")
         except SandboxUnavailable as error:
             return refused(f"The portal could not run the program: {error}. Try again; nothing is wrong with it.")
@@ -104,10 +212,7 @@ class Programs:
         # Only servers of which this principal may see something: that others exist must not show here either.
         servers = catalogue.servers(self._gate.allowed(principal))
         try:
-            if len(code) <= INLINE_SOURCE_CHARS:
-                source = read(code, servers)
-            else:
-                source = await asyncio.to_thread(read, code, servers)
+            source = await self._parsed(code, servers)
         except SourceError as error:
             raise _NothingRan(f"failed: invalid · nothing ran\n{error.message}{_place(code, error.line)}") from None
         down = _down(source, catalogue)
@@ -115,50 +220,190 @@ class Programs:
             raise _NothingRan(f"failed: unavailable · nothing ran\n{down}")
         return source
 
+    async def _parsed(self, code: str, servers: Collection[str]) -> Source:
+        return read(code, servers) if len(code) <= INLINE_SOURCE_CHARS else await asyncio.to_thread(read, code, servers)
+
     async def _recorded(
         self,
         principal: Principal,
         source: Source,
         catalogue: Catalogue,
         progress: Progress | None,
+        request: str,
         started: float,
     ) -> Reply:
         log = await self._audit.begin(principal, source=source.code)
+
+        async def go(work: _Work) -> _Ran:
+            return await self._checked_run(work, source, progress)
+
+        def opened() -> Session:
+            return self._gate.open(principal, catalogue, log)
+
+        return await self._ended(principal, catalogue, log, opened, go, request, started)
+
+    async def _resumed(
+        self,
+        principal: Principal,
+        pause_id: str,
+        progress: Progress | None,
+        request: str,
+        started: float,
+        wait_s: float,
+    ) -> Reply:
+        paused = await self._decided(principal, pause_id, wait_s)
+        if paused is None:
+            return refused(waiting.UNKNOWN)
+        if not paused.ready:
+            return await self._not_ready(principal, paused, request)
+        try:
+            going = await Going.take(self._pauses, principal, paused, self._audit.instance)
+        except Unsealable:
+            return refused(waiting.UNREADABLE)
+        if going is None:
+            # Somebody else was quicker, or it ended in this moment.
+            again = await self._pauses.find(principal, paused.id)
+            return await self._not_ready(principal, again or paused, request)
+        catalogue, claimed = self._catalogue.current, going.claimed
+        log = self._audit.resumed(claimed.before)
+
+        async def go(work: _Work) -> _Ran:
+            return await self._go_on(work, going, progress)
+
+        def opened() -> Session:
+            return self._gate.open(principal, catalogue, log, claimed.session)
+
+        return await self._ended(principal, catalogue, log, opened, go, request, started, going.put_back)
+
+    async def _ended(
+        self,
+        principal: Principal,
+        catalogue: Catalogue,
+        log: ProgramLog,
+        opened: Callable[[], Session],
+        go: Callable[[_Work], Awaitable[_Ran]],
+        request: str,
+        started: float,
+        undo: Callable[[], Awaitable[bool]] = _nothing_to_undo,
+    ) -> Reply:
+        """Run the program with ``go``, record how it ended or where it waits, and only then say so.
+
+        When it could not even begin, ``undo`` may say that it is as it was before.
+        """
+        paused: Paused | None = None
         shown = Shown("")
         try:
-            session = self._gate.open(principal, catalogue, log)
+            session = opened()
             keeping = Keeping(self._results, principal, log)
             async with self._revocations.watching(principal.grant_id):
-                outcome, findings = await self._checked_run(principal, source, catalogue, session, keeping, progress)
-                if outcome.failure is None:
+                ran = await go(_Work(principal, catalogue, session, keeping))
+                outcome = ran.outcome
+                if outcome.pause is not None:
+                    outcome, paused = await self._keep(principal, log, session, outcome)
+                elif outcome.failure is None:
                     shown = await present(outcome.value, keeping, self._reply_chars)
         except Revoked:
-            outcome, findings = _REVOKED, ()
+            ran, outcome, paused = _Ran(_REVOKED), _REVOKED, None
         except BaseException as error:
+            if await asyncio.shield(undo()):
+                raise
             # Whatever ended it, the record says so before anybody hears of it.
             end = "cancelled" if isinstance(error, asyncio.CancelledError) else "unavailable"
             with contextlib.suppress(AuditUnavailable):
                 await asyncio.shield(log.finish(end))
             raise
-        await log.finish(_end(outcome))
+        await log.finish("paused" if paused is not None else _end(outcome))
         elapsed_ms = (time.perf_counter() - started) * 1000
+        if paused is not None:
+            return await self._waits(principal, paused, request, session.calls, elapsed_ms=elapsed_ms, outcome=outcome)
         if outcome.failure is not None:
-            sight = Sight(catalogue, self._gate.allowed(principal), source)
-            advice = hints(outcome.failure, findings, sight)
-            return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=findings, hints=advice)
-        hint = of_value(outcome.value, outcome.printed, source)
+            sight = Sight(catalogue, self._gate.allowed(principal), ran.source)
+            advice = hints(outcome.failure, ran.findings, sight)
+            return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=ran.findings, hints=advice)
+        hint = of_value(outcome.value, outcome.printed, ran.source)
         return succeeded(outcome, session.calls, shown, elapsed_ms=elapsed_ms, hint=hint)
 
-    async def _checked_run(
+    async def _keep(
+        self, principal: Principal, log: ProgramLog, session: Session, outcome: Outcome
+    ) -> tuple[Outcome, Paused | None]:
+        """Store a program that has stopped to wait. It can go on only once its record says so, too: see ``claim``."""
+        if outcome.pause is None:
+            return outcome, None
+        await log.durable()
+        try:
+            return outcome, await self._pauses.save(principal, log.id, outcome.pause, session.state)
+        except TooManyPaused:
+            failure = Failure(
+                "limit",
+                "limit paused_programs: as many programs of yours wait for a person as may wait at once, so this one "
+                "was ended. Have those decided first",
+                limit="paused_programs",
+            )
+        except SQLAlchemyError:
+            failure = Failure("crashed", "the portal could not keep the program while it waits for a person")
+        return replace(outcome, pause=None, failure=failure), None
+
+    async def _decided(self, principal: Principal, pause_id: str, wait_s: float) -> Paused | None:
+        """Return the pause as soon as it is decided, or as it is after a while. A program that has gone on and waits
+        again is found by its first id, too: a client may have missed the reply that held the second.
+        """
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + wait_s
+        paused = await self._pauses.find(principal, pause_id)
+        if paused is not None and paused.state == "resumed" and paused.outcome == "paused":
+            paused = await self._pauses.latest(principal, paused.program_id)
+        while paused is not None and paused.state == "waiting" and not paused.ready and loop.time() < until_s:
+            await asyncio.sleep(min(DECISION_POLL_S, wait_s))
+            paused = await self._pauses.find(principal, paused.id)
+        return paused
+
+    async def _not_ready(self, principal: Principal, paused: Paused, request: str) -> Reply:
+        if paused.state == "waiting" and paused.outcome == "paused":
+            return await self._waits(principal, paused, request, ())
+        return waiting.over(paused, await self._pauses.calls(principal, paused.program_id))
+
+    async def _waits(
         self,
         principal: Principal,
-        source: Source,
-        catalogue: Catalogue,
-        session: Session,
-        keeping: Keeping,
-        progress: Progress | None,
-    ) -> tuple[Outcome, Sequence[Diagnostic]]:
-        allowed = self._gate.allowed(principal)
+        paused: Paused,
+        request: str,
+        calls: Sequence[CallRecord],
+        *,
+        elapsed_ms: float | None = None,
+        outcome: Outcome | None = None,
+    ) -> Reply:
+        carried = self._pauses.state_of(principal, paused.id, request)
+
+        def said() -> Reply:
+            notice = waiting.notice(paused, self._pauses, carried, in_client=self._agree_in_client)
+            return waiting.waits(paused, self._pauses, notice, calls, elapsed_ms=elapsed_ms, outcome=outcome)
+
+        large = sum(call.size_bytes for call in paused.pending) > INLINE_ARGUMENT_BYTES
+        return await asyncio.to_thread(said) if large else said()
+
+    async def _go_on(self, work: _Work, going: Going, progress: Progress | None) -> _Ran:
+        claimed, allowed = going.claimed, self._gate.allowed(work.principal)
+        source = await self._parsed(claimed.before.source, work.catalogue.servers(allowed))
+        modules = [work.catalogue.module(server, allowed) for server in sorted(source.servers)]
+
+        async def again(call: PendingCall) -> Json:
+            return await work.keeping.stowed(await going.again(work.session, call))
+
+        async def run(dispatch: Dispatch, printed: Printed | None) -> Outcome:
+            return await self._sandbox.resume(
+                claimed.pause, source.code, modules, dispatch, self._limits, again, printed
+            )
+
+        try:
+            outcome = await self._run(work, progress, run)
+        except SandboxUnavailable as error:
+            if not going.begun:
+                raise
+            outcome = Outcome(failure=Failure("crashed", f"{error}; it is not run again"))
+        return await self._explained(outcome, source, modules)
+
+    async def _checked_run(self, work: _Work, source: Source, progress: Progress | None) -> _Ran:
+        catalogue, allowed = work.catalogue, self._gate.allowed(work.principal)
         modules = [catalogue.module(server, allowed) for server in sorted(source.servers)]
         checked = bool(modules) and not _reads_only(source, catalogue, allowed)
         if checked:
@@ -169,31 +414,39 @@ class Programs:
                 lambda: [catalogue.module(module.name, allowed, wide=True) for module in modules],
             )
             if findings:
-                return Outcome(failure=Failure("invalid", "The type check failed; nothing ran.")), findings
-        outcome = await self._run(source, modules, keeping.around(session.call), progress)
+                failure = Failure("invalid", "The type check failed; nothing ran.")
+                return _Ran(Outcome(failure=failure), source, findings)
+
+        async def run(dispatch: Dispatch, printed: Printed | None) -> Outcome:
+            return await self._sandbox.run(source.code, modules, dispatch, self._limits, printed, source.gap)
+
+        outcome = await self._run(work, progress, run)
+        return await self._explained(outcome, source, modules)
+
+    async def _explained(self, outcome: Outcome, source: Source, modules: Sequence[Module]) -> _Ran:
         if not modules or not _explainable(outcome):
-            return outcome, ()
+            return _Ran(outcome, source)
         try:
-            return outcome, await self._sandbox.check(source.code, modules)
+            return _Ran(outcome, source, await self._sandbox.check(source.code, modules))
         except SandboxUnavailable:
-            return outcome, ()  # The check would only explain; the program's own failure is known already.
+            return _Ran(outcome, source)  # The check would only explain; the program's own failure is known already.
 
     async def _run(
         self,
-        source: Source,
-        modules: Sequence[Module],
-        call: Dispatch,
+        work: _Work,
         progress: Progress | None,
+        run: Callable[[Dispatch, Printed | None], Awaitable[Outcome]],
     ) -> Outcome:
+        call = work.keeping.around(work.session.call)
         if progress is None:
-            return await self._sandbox.run(source.code, modules, call, self._limits, gap=source.gap)
+            return await run(call, None)
         async with reporting(progress) as report:
 
             async def reported(server: str, function: str, arguments: dict[str, Any]) -> Any:
                 with report.call(f"{server}.{function}".lstrip(".")):
                     return await call(server, function, arguments)
 
-            return await self._sandbox.run(source.code, modules, reported, self._limits, report.printed, source.gap)
+            return await run(reported, report.printed)
 
 
 def _down(source: Source, catalogue: Catalogue) -> str:

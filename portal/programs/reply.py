@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from portal.gate import CallRecord
 from portal.programs.brief import failure_lines
@@ -13,23 +14,42 @@ from portal.sandbox.contract import Diagnostic, Outcome
 MAX_PRINTED_CHARS = 8_000
 
 
+class Notice(Protocol):
+    """What a client needs of a paused program; portal.programs.waiting makes it."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def carried(self) -> str: ...
+    @property
+    def asks(self) -> bool: ...
+    @property
+    def client(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One text for the agent, and files beside it; ``is_error`` when the program did not return."""
+    """One text for the agent, and files beside it.
+
+    ``is_error`` when the program did not return, ``pause`` when it waits for a person.
+    """
 
     text: str
     is_error: bool
     attachments: tuple[Attachment, ...] = ()
+    pause: Notice | None = None
 
 
 def succeeded(
     outcome: Outcome, calls: Sequence[CallRecord], shown: Shown, *, elapsed_ms: float, hint: str = ""
 ) -> Reply:
     """Say what the program returned and printed."""
-    lines = [f"ok · {_count(calls)} · {elapsed_ms:.0f} ms", shown.text]
+    lines = [f"ok · {count(calls)} · {elapsed_ms:.0f} ms", shown.text]
     lines += [text for text in (shown.note, hint) if text]
     lines += _engine(outcome)
-    lines += _printed(outcome.printed)
+    lines += printed_lines(outcome.printed)
     return Reply("\n".join(lines), is_error=False, attachments=shown.attachments)
 
 
@@ -45,9 +65,9 @@ def failed(
     failure = outcome.failure
     if failure is None:
         raise ValueError("the program did not fail")
-    lines = [f"failed: {failure.kind} · {_count(calls)} · {elapsed_ms:.0f} ms"]
+    lines = [f"failed: {failure.kind} · {count(calls)} · {elapsed_ms:.0f} ms"]
     lines += failure_lines(failure, findings, hints, calls, "".join(_engine(outcome)))
-    lines += _printed(outcome.printed)
+    lines += printed_lines(outcome.printed)
     return Reply("\n".join(lines), is_error=True)
 
 
@@ -61,7 +81,8 @@ def _engine(outcome: Outcome) -> list[str]:
     return [] if outcome.engine == "monty" else [f"(ran on {outcome.engine})"]
 
 
-def _printed(printed: str) -> list[str]:
+def printed_lines(printed: str) -> list[str]:
+    """Return what a program printed, under a line that says so."""
     if not printed:
         return []
     if len(printed) > MAX_PRINTED_CHARS:
@@ -69,5 +90,6 @@ def _printed(printed: str) -> list[str]:
     return ["--- printed", printed.rstrip("\n")]
 
 
-def _count(calls: Sequence[CallRecord]) -> str:
+def count(calls: Sequence[CallRecord]) -> str:
+    """Return how many calls there are, in words."""
     return f"{len(calls)} call" + ("" if len(calls) == 1 else "s")

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from portal.sandbox.budget import Budget, NotJson, OverBudget, decoded
-from portal.sandbox.contract import CallFailed, CallRevoked, Dispatch, Function, Json, Limits, Module
+from portal.sandbox.contract import (
+    Again,
+    CallFailed,
+    CallPaused,
+    CallRevoked,
+    Dispatch,
+    Function,
+    Json,
+    Limits,
+    Module,
+    PendingCall,
+)
 from portal.sandbox.decode import Arena
 from portal.sandbox.events import CallEvent
 from portal.sandbox.helpers import FUNCTIONS, HOST
@@ -47,12 +58,21 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """A call that is not made before a person has acted on ``need``."""
+
+    call: Prepared
+    need: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call came to: a JSON value, or an exception to raise in the program."""
+    """What a call came to: a JSON value, an exception to raise in the program, or no answer yet."""
 
     value: Json = None
     error: str = ""
     message: str = ""
+    waits: Waits | None = None
 
 
 class Calls:
@@ -67,7 +87,7 @@ class Calls:
         self._dispatch = dispatch
         self._limits = limits
         self._in_flight = asyncio.Semaphore(limits.in_flight)
-        self._running: dict[int, asyncio.Task[Answer]] = {}
+        self._running: dict[int, asyncio.Future[Answer]] = {}
         self._waiting_bytes = 0
         self.made = 0
         self.revoked: asyncio.Future[CallRevoked] = asyncio.get_running_loop().create_future()
@@ -104,47 +124,91 @@ class Calls:
         """Begin a call whose result is asked for later. Raises ProtocolError."""
         self._begin(call_id, self.make(prepared))
 
+    def start_again(self, call: PendingCall, again: Again) -> None:
+        """Begin a call that was paused: ``again`` answers it. Raises ProtocolError."""
+
+        async def dispatch(_module: str, _function: str, _arguments: dict[str, Json]) -> Json:
+            return await again(call)
+
+        prepared = Prepared(call.module, call.function, call.arguments, call.size_bytes)
+        self._begin(call.id, self.make(prepared, dispatch))
+
+    def hold(self, call_id: int, answer: Answer) -> None:
+        """Keep the answer of a call that the program did not expect to wait for. Raises ProtocolError."""
+        held: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        held.set_result(answer)
+        self._keep(call_id, held)
+
+    def pending(self) -> list[PendingCall]:
+        """Return the calls that wait for a person. Raises ProtocolError when any other call is still in flight."""
+        if not all(map(_waits, self._running.values())):
+            raise ProtocolError("the program waits for less than it has begun")
+        waiting = [(call_id, call.result().waits) for call_id, call in self._running.items()]
+        return [
+            PendingCall(
+                *(call_id, waits.call.module, waits.call.function, waits.call.arguments, waits.need),
+                size_bytes=waits.call.bytes,
+            )
+            for call_id, waits in waiting
+            if waits is not None
+        ]
+
     def sleep(self, call_id: int, duration_s: float) -> None:
         """Begin a wait that ends as a call does. Raises ProtocolError."""
         self._begin(call_id, _sleep(duration_s))
 
-    async def make(self, prepared: Prepared) -> Answer:
-        """Make a call and return its answer. CallRevoked is noted in ``revoked`` and raised."""
+    async def make(self, prepared: Prepared, dispatch: Dispatch | None = None) -> Answer:
+        """Make a call and return its answer. CallRevoked is noted in ``revoked``."""
+        dispatch = dispatch or self._dispatch
         self._waiting_bytes += prepared.bytes
         try:
             async with self._in_flight:
-                return Answer(await self._dispatch(prepared.module, prepared.function, prepared.arguments))
+                answer = Answer(await dispatch(prepared.module, prepared.function, prepared.arguments))
         except CallFailed as failed:
-            return Answer(error=failed.error, message=failed.message)
+            answer = Answer(error=failed.error, message=failed.message)
+        except CallPaused as paused:
+            # Its arguments are kept as long as it waits, and go on being counted.
+            return Answer(waits=Waits(prepared, paused.need))
         except CallRevoked as revoked:
             if not self.revoked.done():
                 self.revoked.set_result(revoked)
-            return Answer(error="RuntimeError", message="stopped")
-        finally:
+            answer = Answer(error="RuntimeError", message="stopped")
+        except BaseException:
             self._waiting_bytes -= prepared.bytes
+            raise
+        self._waiting_bytes -= prepared.bytes
+        return answer
 
     async def settled(self, wanted: Sequence[int]) -> list[tuple[int, Answer]]:
-        """Wait until at least one of the wanted calls is answered or the program is revoked; return what is answered.
+        """Wait until at least one of the wanted calls is answered or the program is revoked; return what is answered:
+        nothing when everything that the program still waits for waits for a person.
 
         Raises BadCall for a call that was never begun, and whatever a Dispatch raised that it must not raise.
         """
-        tasks = {call_id: self._running.get(call_id) for call_id in wanted}
-        waiting = [task for task in tasks.values() if task is not None]
-        if len(waiting) != len(tasks) or not waiting:
+        tasks = {call_id: self._running[call_id] for call_id in wanted if call_id in self._running}
+        if len(tasks) != len(set(wanted)) or not tasks:
             raise BadCall("RuntimeError", "the program waits for a call that it never made")
-        either: list[asyncio.Future[Any]] = [*waiting, self.revoked]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        done = [(call_id, task.result()) for call_id, task in tasks.items() if task is not None and task.done()]
-        for call_id, _ in done:
-            del self._running[call_id]
-        return done
+        while True:
+            live = {call_id: task for call_id, task in tasks.items() if not _waits(task)}
+            if not live:
+                return []
+            either: list[asyncio.Future[Any]] = [*live.values(), self.revoked]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            done = [(call_id, task.result()) for call_id, task in live.items() if task.done() and not _waits(task)]
+            for call_id, _ in done:
+                del self._running[call_id]
+            if done or self.revoked.done():
+                return done
 
     def _begin(self, call_id: int, work: Coroutine[Any, Any, Answer]) -> None:
+        self._keep(call_id, asyncio.create_task(work))
+
+    def _keep(self, call_id: int, call: asyncio.Future[Answer]) -> None:
         if call_id in self._running:
-            work.close()
+            call.cancel()
             # The first of the two would be forgotten, and outlive its program.
             raise ProtocolError("two calls of one number")
-        self._running[call_id] = asyncio.create_task(work)
+        self._running[call_id] = call
 
     async def end(self) -> None:
         """Cancel what still runs and wait for it: nothing of a program outlives it."""
@@ -155,6 +219,10 @@ class Calls:
         if running:
             await asyncio.gather(*running, return_exceptions=True)
         self.revoked.cancel()
+
+
+def _waits(call: asyncio.Future[Answer]) -> bool:
+    return call.done() and not call.cancelled() and call.exception() is None and call.result().waits is not None
 
 
 _UNITS = {"argument_bytes": "bytes", "nodes": "values", "depth": "levels of nesting"}

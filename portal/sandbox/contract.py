@@ -43,6 +43,17 @@ class CallRevoked(BaseException):
         self.message = message
 
 
+class CallPaused(BaseException):
+    """Raised by a Dispatch: this call is not made before a person has done something. Programs cannot catch it.
+
+    ``need`` says what, in JSON; the sandbox only keeps it.
+    """
+
+    def __init__(self, need: dict[str, Json]) -> None:
+        super().__init__("the call waits for a person")
+        self.need = need
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """One callable of a module: its Python name and its parameters in order (positional arguments are mapped)."""
@@ -61,7 +72,7 @@ class Module:
 
 
 Dispatch = Callable[[str, str, dict[str, Json]], Awaitable[Json]]
-"""``await dispatch(module, function, arguments)`` -> JSON value. Raises CallFailed or CallRevoked."""
+"""``await dispatch(module, function, arguments)`` -> JSON value. Raises CallFailed, CallRevoked or CallPaused."""
 
 
 Printed = Callable[[str], None]
@@ -84,6 +95,7 @@ class Limits:
     nodes: int = 200_000
     depth: int = 64
     print_bytes: int = 65_536
+    snapshot_bytes: int = 4_194_304
 
 
 FailureKind = Literal["invalid", "raised", "limit", "crashed", "cancelled"]
@@ -108,10 +120,39 @@ Engine = Literal["monty", "cpython"]
 
 
 @dataclass(frozen=True, slots=True)
+class PendingCall:
+    """A call that waits for a person; it was not made. ``id`` names it within its program, ``size_bytes`` is what its
+    arguments hold.
+    """
+
+    id: int
+    module: str
+    function: str
+    arguments: dict[str, Json]
+    need: dict[str, Json]
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Where a program stopped: everything that it had to do until a person acts is done, and no call is in flight.
+
+    ``snapshot`` is opaque, and came out of a worker: whoever stores it must make sure that it is never changed.
+    """
+
+    snapshot: bytes = field(repr=False)
+    pending: tuple[PendingCall, ...]
+
+
+Again = Callable[[PendingCall], Awaitable[Json]]
+"""``await again(call)``: the answer to a call that waited. Raises what a Dispatch may raise, CallPaused again too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a program ended. ``value`` is JSON within Limits and never shared or cyclic; ``printed`` is capped.
 
-    ``engine`` ran it.
+    ``engine`` ran it. With ``pause`` it has not ended: it waits, and no worker is held for it.
     """
 
     value: Json = None
@@ -119,6 +160,7 @@ class Outcome:
     failure: Failure | None = None
     cpu_ms: float = 0.0
     engine: Engine = "monty"
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +196,23 @@ class Sandbox(Protocol):
         """Run ``code`` once. Cancelling the caller kills the program. ``printed`` is told each piece of what will be
         ``Outcome.printed``, as it comes. ``gap`` is what gaps.py says of the code, for a caller that has read it
         already; advice, on which no guarantee depends. Raises SandboxUnavailable.
+        """
+        ...
+
+    async def resume(
+        self,
+        pause: Pause,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        again: Again,
+        printed: Printed | None = None,
+    ) -> Outcome:
+        """Go on with a paused program, in any worker: each pending call is answered by ``again``, once.
+
+        ``limits`` hold for the whole program; only the time for which it was paused does not count. ``pause`` must be
+        what a run of this same release returned. Raises SandboxUnavailable.
         """
         ...
 

@@ -18,6 +18,7 @@ import structlog
 
 from portal.sandbox import gaps
 from portal.sandbox.contract import (
+    Again,
     Diagnostic,
     Dispatch,
     Failure,
@@ -27,6 +28,7 @@ from portal.sandbox.contract import (
     Module,
     Options,
     Outcome,
+    Pause,
     Printed,
 )
 from portal.sandbox.cpython.sandbox import CPythonSandbox
@@ -115,6 +117,19 @@ class Engines:
         if asked or (await _gap(code, modules) if gap is None else gap):
             return await self._cpython.run(code, modules, dispatch, limits, printed)
         return await self._try(code, modules, dispatch, limits, printed)
+
+    async def resume(
+        self,
+        pause: Pause,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        again: Again,
+        printed: Printed | None = None,
+    ) -> Outcome:
+        """Go on with a paused program, on Monty: CPython pauses none. Raises SandboxUnavailable."""
+        return await self._monty.resume(pause, code, modules, dispatch, limits, again, printed)
 
     async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:
         """Type-check ``code`` without running it. Raises SandboxUnavailable."""

@@ -181,6 +181,11 @@ def complete(body: memoryview) -> tuple[int, memoryview]:
     return root, arena
 
 
+def dump(body: memoryview) -> bytes:
+    """Return the bytes of a dump."""
+    return next((bytes(payload) for number, wire, _, payload in fields(body) if number == 1 and wire == BYTES), b"")
+
+
 def error(body: memoryview) -> ErrorEvent:
     """Parse an exception with its traceback."""
     for number, wire, _, raised in fields(body):

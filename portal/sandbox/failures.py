@@ -74,6 +74,7 @@ _LIMIT_WORDS = {
     "result_bytes": "the result is larger than {} bytes",
     "nodes": "more than {} values in one result or in the arguments of one call",
     "depth": "a value nested more than {} deep",
+    "snapshot_bytes": "the program holds more than {} bytes where it has to wait for a person",
 }
 _LIMIT_HINTS = {
     "cpu_s": "do less work in one program",
@@ -82,6 +83,7 @@ _LIMIT_HINTS = {
     "calls": "filter in the tool's own arguments instead of one call for each item",
     "result_bytes": "filter or aggregate, and return less",
     "nodes": "filter or aggregate, and pass less",
+    "snapshot_bytes": "make such calls first, or keep less until they are made",
 }
 
 

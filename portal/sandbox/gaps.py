@@ -154,9 +154,9 @@ class _Reader:
             self._note("method decorators")
 
     def _attribute(self, node: ast.Attribute) -> None:
-        if node.attr in _ATTRIBUTES:
-            self._note(node.attr)
         module = self._modules.get(node.value.id, "") if isinstance(node.value, ast.Name) else ""
+        if node.attr in _ATTRIBUTES and module not in self._servers:
+            self._note(node.attr)
         if module in _HAS and node.attr not in _HAS[module]:
             self._note(f"{module}.{node.attr}")
 

@@ -17,6 +17,7 @@ import structlog
 from portal.sandbox import failures
 from portal.sandbox.checker import Checker
 from portal.sandbox.contract import (
+    Again,
     Diagnostic,
     Dispatch,
     Failure,
@@ -25,6 +26,7 @@ from portal.sandbox.contract import (
     Module,
     Options,
     Outcome,
+    Pause,
     Printed,
     SandboxUnavailable,
 )
@@ -112,6 +114,23 @@ class MontySandbox:
             return Outcome(failure=failure)
         return await self._owned.run(self._run(self._runners, code, modules, dispatch, limits, printed))
 
+    async def resume(
+        self,
+        pause: Pause,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        again: Again,
+        printed: Printed | None = None,
+    ) -> Outcome:
+        """Go on with a paused program; see the contract. Raises SandboxUnavailable."""
+        if self._runners is None:
+            raise SandboxUnavailable("the sandbox is not open")
+        return await self._owned.run(
+            self._resume(self._runners, pause, code, modules, dispatch, limits, again, printed)
+        )
+
     async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:
         """Type-check ``code`` without running it. Raises SandboxUnavailable."""
         if self._checker is None:
@@ -137,6 +156,22 @@ class MontySandbox:
                 return await program.run()
             finally:
                 lease.clean = program.clean
+
+    async def _resume(
+        self,
+        pool: Pool,
+        pause: Pause,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        again: Again,
+        printed: Printed | None,
+    ) -> Outcome:
+        async with pool.lease() as lease:
+            program = Program(lease.worker, code, modules, dispatch, limits, printed, prelude=prelude(code))
+            # Not ``clean``: a worker that has read another's memory serves nobody else.
+            return await program.resume(pause, again)
 
     async def _start(self) -> Worker:
         if self._jail is None or self._spawners is None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from typing import Any
 
 from portal.sandbox import events, failures, requests
 from portal.sandbox.budget import Budget, OverBudget, decoded
 from portal.sandbox.calls import Answer, BadCall, Calls, TooManyCalls
 from portal.sandbox.contract import (
+    Again,
     CallRevoked,
     Dispatch,
     Failure,
@@ -22,6 +24,8 @@ from portal.sandbox.contract import (
     Limits,
     Module,
     Outcome,
+    Pause,
+    PendingCall,
     Printed,
     SandboxUnavailable,
 )
@@ -29,6 +33,7 @@ from portal.sandbox.decode import Arena
 from portal.sandbox.encode import Nodes, is_small
 from portal.sandbox.events import Event, Kind, System
 from portal.sandbox.helpers import HOST
+from portal.sandbox.snapshot import Snapshot
 from portal.sandbox.wire import ProtocolError
 from portal.sandbox.worker import FrameTooLarge, Worker, WorkerDied
 
@@ -41,6 +46,7 @@ _PRINTS_A_TURN = 100
 _FIRST_FEED = "<python-input-0>"
 """What a worker calls the prelude, where there is one; the program is then the second."""
 
+_TOO_LARGE: dict[int, str] = {Kind.CALL: "argument_bytes", Kind.DUMP: "snapshot_bytes"}
 _MEMORY_EXIT = 65
 """How a worker ends when it reaches the hard ceiling above its memory limit (measured, runtime 1.4.0)."""
 
@@ -85,18 +91,34 @@ class Program:
         self._overdue = False
         self._prelude = prelude
         self._prelude_us = 0
+        self._begun_s = asyncio.get_running_loop().time()
         self.clean = False
         # A program whose person was revoked ends in mid-computation, not at its next call.
         self._calls.revoked.add_done_callback(self._stop)
 
     async def run(self) -> Outcome:
         """Return how the program ended. Raises SandboxUnavailable when the worker broke its protocol."""
+        return await self._bounded(self._run())
+
+    async def resume(self, pause: Pause, again: Again) -> Outcome:
+        """Go on where ``pause`` stopped, and return how the program ended. Raises SandboxUnavailable."""
+        snapshot = Snapshot.of(pause.snapshot)
+        self._calls.made = snapshot.calls
+        self._suspensions = snapshot.suspensions
+        self._cpu_us = snapshot.cpu_us
+        self._begun_s -= snapshot.wall_s
+        self._print_text(snapshot.printed)
+        self._cut = snapshot.cut
+        self._started = True
+        return await self._bounded(self._load(snapshot.state, pause.pending, again))
+
+    async def _bounded(self, conversation: Coroutine[Any, Any, Outcome]) -> Outcome:
         loop = asyncio.get_running_loop()
-        wall_s = loop.time() + self._limits.wall_s
+        wall_s = self._begun_s + self._limits.wall_s
         try:
             async with asyncio.timeout_at(wall_s) as timer:
                 with self._worker.watched(lambda: timer.reschedule(loop.time())):
-                    return await self._run()
+                    return await conversation
         except TimeoutError:
             if loop.time() < wall_s:
                 # The worker died while it waited for a call: the call is not worth waiting for any more.
@@ -127,12 +149,27 @@ class Program:
             if prepared.kind is not Kind.COMPLETE:
                 raise ProtocolError("a worker that cannot run our own prelude")
             self._prelude_us, self._started, owed = prepared.cpu_us, False, 0
-        event = await self._turn(requests.feed(self._code), owed=owed)
+        return await self._converse(await self._turn(requests.feed(self._code), owed=owed))
+
+    async def _load(self, state: bytes, pending: Sequence[PendingCall], again: Again) -> Outcome:
+        # Loaded before any call is made: a snapshot that does not load must not have done anything.
+        event = await self._turn(requests.load(state))
+        if event.kind is not Kind.FUTURES:
+            raise ProtocolError("a snapshot that waits for no call")
+        for call in pending:
+            self._calls.start_again(call, again)
+        return await self._converse(event)
+
+    async def _converse(self, event: Event) -> Outcome:
+        limits = self._limits
         while event.kind not in {Kind.COMPLETE, Kind.ERROR}:
             self._suspensions += 1
             if self._suspensions > self._max_suspensions:
                 raise _Ended(failures.over_limit("calls", limits))
-            event = await self._turn(await self._answer(event))
+            request = await self._answer(event)
+            if not request:
+                return await self._pause()
+            event = await self._turn(request)
         if event.kind is Kind.ERROR:
             found = events.error(event.body)
             if self._prelude:
@@ -150,14 +187,34 @@ class Program:
         self.clean = True
         return Outcome(value, self._text(), None, self._cpu_us / 1_000)
 
-    async def _turn(self, request: bytes, *, owed: int = 0) -> Event:
+    async def _pause(self) -> Outcome:
+        """Take a snapshot of the program, all of which waits for a person, and let go of the worker."""
+        limits, pending = self._limits, tuple(self._calls.pending())
+        event = await self._turn(requests.DUMP, max_bytes=limits.snapshot_bytes + _FRAME_OVERHEAD_BYTES)
+        if event.kind is not Kind.DUMP:
+            raise ProtocolError("no snapshot where one was asked for")
+        snapshot = Snapshot(
+            state=events.dump(event.body),
+            calls=self._calls.made,
+            suspensions=self._suspensions,
+            cpu_us=self._cpu_us,
+            wall_s=asyncio.get_running_loop().time() - self._begun_s,
+            printed="".join(self._printed),
+            cut=self._cut,
+        )
+        if len(snapshot.state) + sum(call.size_bytes for call in pending) > limits.snapshot_bytes:
+            raise _Ended(failures.over_limit("snapshot_bytes", limits))
+        self.clean = True
+        return Outcome(None, self._text(), None, self._cpu_us / 1_000, pause=Pause(snapshot.to_bytes(), pending))
+
+    async def _turn(self, request: bytes, *, owed: int = 0, max_bytes: int = 0) -> Event:
         """Send a request and return the event that ends the worker's turn, collecting what is printed meanwhile.
 
         ``owed`` events answer earlier requests and are passed over.
         """
         worker, limits = self._worker, self._limits
         largest = max(limits.result_bytes, limits.argument_bytes, limits.print_bytes)
-        max_bytes = 2 * largest + _NODE_BYTES * limits.nodes + _FRAME_OVERHEAD_BYTES
+        max_bytes = max_bytes or 2 * largest + _NODE_BYTES * limits.nodes + _FRAME_OVERHEAD_BYTES
         deadline_s = limits.cpu_s - self._cpu_us / 1_000_000 + CPU_GRACE_S
         worker.send(request)
         timer = asyncio.get_running_loop().call_later(deadline_s, self._overrun)
@@ -175,7 +232,7 @@ class Program:
                 else:
                     break
         except FrameTooLarge as error:
-            limit = "argument_bytes" if error.kind == Kind.CALL else "result_bytes"
+            limit = _TOO_LARGE.get(error.kind, "result_bytes")
             raise _Ended(failures.over_limit(limit, limits)) from None
         except WorkerDied as error:
             raise _Ended(await self._death(error.reason)) from None
@@ -202,7 +259,7 @@ class Program:
         return Failure("crashed", f"{reason}; nothing else is affected, the program can be run again")
 
     async def _answer(self, event: Event) -> bytes:
-        """Return the request that answers a suspension."""
+        """Return the request that answers a suspension, b"" when a person has to act first."""
         if event.kind is Kind.CALL:
             return await self._call(events.call(event.body))
         if event.kind is Kind.NAME:
@@ -223,6 +280,9 @@ class Program:
         if call.eager:
             answer = await self._calls.make(prepared)
             self._check_revoked()
+            if answer.waits is not None:
+                self._calls.hold(call.call_id, answer)
+                return requests.later(call.call_id)
             return await _settle([(call.call_id, answer)])
         if prepared.module == HOST:
             # A plain function: the program goes on with its value.
@@ -241,7 +301,7 @@ class Program:
         except BadCall as bad:
             raise ProtocolError(bad.message) from None
         self._check_revoked()
-        return await _settle(done)
+        return await _settle(done) if done else b""
 
     async def _system(self, call: events.SystemEvent) -> bytes:
         if call.operation == System.IMPORT:
@@ -292,16 +352,21 @@ class Program:
 
     def _print(self, event: Event) -> None:
         for text in events.printed(event.body):
-            # A character is at most four bytes: the cheap test decides all but the last piece.
-            if 4 * len(text) > self._printed_left:
-                kept = text.encode()[: self._printed_left].decode("utf-8", "ignore")
-                self._cut = self._cut or len(kept) < len(text)
-                text = kept  # noqa: PLW2901 - the rest is not wanted
-            self._printed_left -= len(text.encode())
-            if text:
-                self._printed.append(text)
-                if self._tell is not None:
-                    self._tell(text)
+            kept = self._print_text(text)
+            if kept and self._tell is not None:
+                self._tell(kept)
+
+    def _print_text(self, text: str) -> str:
+        """Keep what there is room for, and return it."""
+        # A character is at most four bytes: the cheap test decides all but the last piece.
+        if 4 * len(text) > self._printed_left:
+            kept = text.encode()[: self._printed_left].decode("utf-8", "ignore")
+            self._cut = self._cut or len(kept) < len(text)
+            text = kept
+        self._printed_left -= len(text.encode())
+        if text:
+            self._printed.append(text)
+        return text
 
     def _text(self) -> str:
         printed = "".join(self._printed)

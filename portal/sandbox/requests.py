@@ -14,6 +14,7 @@ from portal.sandbox.wire import put_bytes, put_text, put_varint
 
 RUNTIME_VERSION = "1.4.0"
 PROTOCOL_VERSION = 6
+DUMP = put_bytes(7, b"")
 RESET = put_bytes(9, b"")
 UNDEFINED_NAME = put_bytes(5, put_bytes(3, b""))
 _ASSERT_OPERAND_BYTES = 120
@@ -55,6 +56,11 @@ def configure(*, cpu_s: float, memory_bytes: int, recursion: int, suspensions: i
 def feed(code: str) -> bytes:
     """Return the request that runs a program."""
     return put_bytes(3, put_text(1, code) + put_bytes(3, b"") + put_text(5, "/"))
+
+
+def load(state: bytes) -> bytes:
+    """Return the request that opens a session where a dump left it; its event is the one that the dump followed."""
+    return put_bytes(8, put_bytes(1, state))
 
 
 def value_result(value: Json, nodes: Nodes) -> bytes:

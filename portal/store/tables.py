@@ -1,7 +1,8 @@
 """The portal's own tables. Times are epoch milliseconds, sizes are bytes; ids are lower-case hexadecimal.
 
-``audit_*`` is the record: arguments and results of calls are not in it, only their digests and sizes. ``results`` holds
-for a while what a person's programs have kept, sealed (portal/programs/handles.py).
+``audit_*`` is the record: arguments and results of calls are not in it, only their digests and sizes. A paused program
+needs them to go on: they are sealed, and emptied as soon as it does or cannot any more. ``results`` holds for a while
+what a person's programs have kept, sealed (portal/programs/handles.py).
 """
 
 from __future__ import annotations
@@ -120,4 +121,29 @@ result_parts = Table(
     ),
     Column("position", Integer, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
+)
+
+paused_programs = Table(
+    "paused_programs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("program_id", String(32), ForeignKey("audit_programs.id"), nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("grant_id", Text, nullable=False),
+    Column("runtime", String(32), nullable=False),
+    Column("asks", Integer, nullable=False),
+    Column("pending", LargeBinary, nullable=False),
+    Column("snapshot", LargeBinary, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("agreed", Text, nullable=False),
+    Column("decided_ms", BigInteger),
+    Column("decided_how", String(16), nullable=False),
+    Column("ended_ms", BigInteger),
+    Index("ix_paused_programs_person", "issuer", "subject", "state"),
+    Index("ix_paused_programs_program", "program_id"),
+    Index("ix_paused_programs_expires_ms", "state", "expires_ms"),
 )

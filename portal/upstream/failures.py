@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["not_found", "forbidden", "invalid", "rate_limited", "unavailable", "timeout", "upstream"]
+Kind = Literal["not_found", "forbidden", "invalid", "rate_limited", "unavailable", "timeout", "upstream", "connect"]
+"""``connect``: the vendor was not asked, for the person has not connected their account there."""
 
 
 class UpstreamFailure(Exception):

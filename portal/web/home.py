@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from portal.catalogue.live import LiveCatalogue
 from portal.catalogue.records import Effect
 from portal.gate import Gate
+from portal.programs.pauses import Pauses, Person
 from portal.snippets import snippets
 from shared_auth.service import Auth
 
@@ -25,7 +26,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_PAGES = Environment(loader=PackageLoader("portal.web"), autoescape=True)
+PAGES = Environment(loader=PackageLoader("portal.web"), autoescape=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,19 @@ class Home:
     """Answers ``/``."""
 
     def __init__(
-        self, auth: Auth, catalogue: LiveCatalogue, gate: Gate, endpoint: str, *, sign_in_link: bool = True
+        self,
+        auth: Auth,
+        catalogue: LiveCatalogue,
+        gate: Gate,
+        pauses: Pauses,
+        endpoint: str,
+        *,
+        sign_in_link: bool = True,
     ) -> None:
         self._auth = auth
         self._catalogue = catalogue
         self._gate = gate
+        self._pauses = pauses
         self._endpoint = endpoint
         self._sign_in_link = sign_in_link
 
@@ -53,7 +62,7 @@ class Home:
         """Show a signed-in person their portal, and anybody else how to sign in."""
         principal = await self._auth.session_principal(request)
         if principal is None:
-            page = _PAGES.get_template("signed_out.html").render(link=self._sign_in_link)
+            page = PAGES.get_template("signed_out.html").render(link=self._sign_in_link)
             return HTMLResponse(page, 401, headers=HEADERS)
         allowed = self._gate.allowed(principal)
         current = self._catalogue.current
@@ -63,7 +72,11 @@ class Home:
             rows.append(
                 _Row(state.name, state.summary, state.state, state.detail, {name: effects[name] for name in effects})
             )
-        page = _PAGES.get_template("home.html").render(
-            person=principal, rows=rows, snippets=snippets(self._endpoint), endpoint=self._endpoint
+        page = PAGES.get_template("home.html").render(
+            person=principal,
+            waiting=len(await self._pauses.waiting(Person.of(principal))),
+            rows=rows,
+            snippets=snippets(self._endpoint),
+            endpoint=self._endpoint,
         )
         return HTMLResponse(page, headers=HEADERS)

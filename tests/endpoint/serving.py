@@ -15,6 +15,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import TextContent
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from portal.endpoint.asking import Answer, Notice
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
 from portal.endpoint.server import Progress, build
 from portal.programs.handles import Kept, NoSuchResult
@@ -35,6 +36,7 @@ class Said:
     text: str
     is_error: bool = False
     attachments: tuple[Attachment, ...] = ()
+    pause: Notice | None = None
 
 
 Execution = Callable[[str, Progress | None], Awaitable[Said]]
@@ -52,6 +54,8 @@ class Behind:
     search_error: Exception | None = None
     searches: list[tuple[list[str], str | None, int]] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
+    answers: list[tuple[str, str, Answer]] = field(default_factory=list)
     principals: list[Principal] = field(default_factory=list)
     progresses: list[Progress | None] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
@@ -83,6 +87,18 @@ class Behind:
         if uri not in self.parts:
             raise NoSuchResult
         return self.parts[uri]
+
+    async def resume(self, principal: Principal, pause_id: str, progress: Progress | None = None) -> Said:
+        self.principals.append(principal)
+        self.resumed.append(pause_id)
+        return await self.execution(f"resume {pause_id}", progress)
+
+    async def answered(
+        self, principal: Principal, carried: str, request: str, answer: Answer, progress: Progress | None = None
+    ) -> Said:
+        self.principals.append(principal)
+        self.answers.append((carried, request, answer))
+        return Said("went on")
 
 
 class Waiting:

@@ -73,11 +73,14 @@ async def test_an_unknown_tool_is_an_error_of_the_protocol(era: str, name: str) 
 @pytest.mark.parametrize(
     ("tool", "arguments", "says"),
     [
-        ("execute", {}, "code: Field required"),
+        ("execute", {}, "give code, or resume with the id of a paused program, not both"),
+        ("execute", {"code": "1", "resume": "x"}, "give code, or resume with the id of a paused program, not both"),
+        ("execute", {"resume": ""}, "resume: String should have at least 1 character"),
+        ("execute", {"resume": SECRET * 9}, "resume: String should have at most 100 characters"),
         ("execute", {"code": 5}, "code: Input should be a valid string"),
         ("execute", {"code": ""}, "code: String should have at least 1 character"),
         ("execute", {"code": [SECRET]}, "code: Input should be a valid string"),
-        ("execute", {"code": "1", "resume": SECRET}, "resume: Extra inputs are not permitted"),
+        ("execute", {"code": "1", "again": SECRET}, "again: Extra inputs are not permitted"),
         ("search", {"queries": SECRET}, "queries: Input should be a valid list"),
         ("search", {"queries": [1]}, "queries.0: Input should be a valid string"),
         ("search", {"queries": [SECRET * 30]}, "queries.0: String should have at most 300 characters"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -102,18 +103,19 @@ class Standing:
         *,
         tools: tuple[Tool, ...] = TOOLS,
         clock: Callable[[], float] = lambda: 0.0,
+        policies: Sequence[Path] = (),
         **budget: Any,
     ) -> None:
         self.audit = audit
         self.engine = engine
         self.upstream = Upstream(answer)
         self.catalogue = Catalogue(tools, [ServerState("gitlab"), ServerState("jira")])
-        policy = Policy.load([], write_groups=frozenset({"portal-writers"}))
+        policy = Policy.load(policies, write_groups=frozenset({"portal-writers"}))
         self.gate = Gate(policy, self.upstream, BudgetSection(**budget), clock=clock)
 
-    async def program(self, principal: Principal = WRITER) -> Program:
+    async def program(self, principal: Principal = WRITER, before: dict[str, Any] | None = None) -> Program:
         log = await self.audit.begin(principal, source="a program")
-        return Program(self, principal, log.id, self.gate.open(principal, self.catalogue, log))
+        return Program(self, principal, log.id, self.gate.open(principal, self.catalogue, log, before))
 
 
 class Program:

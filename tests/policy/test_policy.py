@@ -232,3 +232,40 @@ def test_a_file_that_is_not_text_is_refused_with_its_line(tmp_path: Path) -> Non
 
 def test_a_file_that_is_too_big_is_refused(tmp_path: Path) -> None:
     assert "bytes" in refusal(tmp_path, "//" + "x" * 1_048_576)
+
+
+ASK = '@id("delete") @ask("Deleting cannot be undone.") permit (principal, action == Action::"destructive", resource);'
+
+
+def test_a_permit_with_ask_allows_after_a_persons_yes(tmp_path: Path) -> None:
+    decision = load(tmp_path, ASK).decide(ADA, tool("destructive"))
+    assert (decision.allowed, decision.asks) == (True, ("Deleting cannot be undone.",))
+    assert decision.reason == "permitted by delete; a person is asked first"
+    assert load(tmp_path, ASK).decide(ADA, tool("read")).asks == ()
+
+
+def test_deny_beats_ask_and_ask_beats_allow(tmp_path: Path) -> None:
+    broad = '@id("all") permit (principal, action, resource);'
+    assert load(tmp_path, ASK, broad).decide(ADA, tool("destructive")).asks == ("Deleting cannot be undone.",)
+    denied = load(tmp_path, ASK, '@id("never") forbid (principal, action, resource);').decide(ADA, tool("destructive"))
+    assert (denied.allowed, denied.asks) == (False, ())
+
+
+def test_every_reason_that_applies_is_told(tmp_path: Path) -> None:
+    more = '@id("gitlab") @ask("It is a shared project.") permit (principal, action, resource in Server::"gitlab");'
+    asks = load(tmp_path, ASK, more).decide(ADA, tool("destructive")).asks
+    assert set(asks) == {"Deleting cannot be undone.", "It is a shared project."}
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        ('@id("x") @ask("why") forbid (principal, action, resource);', "@ask goes with a permit only"),
+        ('@id("x") @ask permit (principal, action, resource);', "@ask needs a reason of one line"),
+        ('@id("x") @ask("  ") permit (principal, action, resource);', "@ask needs a reason of one line"),
+        ('@id("x") @ask("a\\nb") permit (principal, action, resource);', "@ask needs a reason of one line"),
+        (f'@id("x") @ask("{"a" * 301}") permit (principal, action, resource);', "at most 300 characters"),
+    ],
+)
+def test_an_ask_that_says_nothing_is_refused_at_start(tmp_path: Path, policy: str, says: str) -> None:
+    assert says in refusal(tmp_path, policy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,8 @@ from starlette.routing import Route
 
 from portal import remote
 from portal.app import Portal, open_portal
-from portal.sections import AuthSection, SandboxSection, Upstream
+from portal.programs.pauses import Person
+from portal.sections import AuthSection, PolicySection, SandboxSection, Upstream
 from portal.serve import banner
 from portal.settings import PortalSettings
 from tests.running import free_port
@@ -48,6 +50,38 @@ async def test_a_running_portal_answers(tmp_path: Path) -> None:
         assert failed is not None
         assert failed.is_error
         assert "ZeroDivisionError" in failed.text
+
+
+async def test_a_program_that_waits_goes_on_once_its_person_has_decided(tmp_path: Path) -> None:
+    (tmp_path / "asking.cedar").write_text('@id("asks") @ask("why") permit (principal, action, resource);')
+    chosen = settings(tmp_path).model_copy(
+        update={
+            "policy": PolicySection(files=[tmp_path / "asking.cedar"]),
+            "upstreams": {"notes": Upstream(module="servers._template")},
+        }
+    )
+    shown: list[str] = []
+    async with open_portal(chosen) as portal, on_port(portal.app, portal.settings.port):
+        loop = asyncio.get_running_loop()
+
+        async def decide() -> bool:
+            pauses, person = portal.programs._pauses, Person.of(await portal.auth.local_principal())
+            (paused,) = await pauses.waiting(person)
+            return await pauses.decide(person, paused.id, [call.id for call in paused.pending], how="page")
+
+        def show(message: str, url: str) -> bool:
+            shown.extend([message, url])
+            return asyncio.run_coroutine_threadsafe(decide(), loop).result()
+
+        code = "import notes\nlen((await notes.list_notes())['items'])"
+        answered = await remote.call(portal.settings, "execute", {"code": code}, show)
+        assert answered is not None
+        assert answered.text.startswith("ok")
+        closed = await remote.call(portal.settings, "execute", {"code": code}, lambda _message, _url: False)
+        assert closed is not None
+        assert closed.text.startswith("paused")
+    assert "notes.list_notes(): why" in shown[0]
+    assert shown[1].startswith(f"{chosen.issuer}/programs/")
 
 
 async def test_when_nothing_listens_there_is_no_answer(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from portal.catalogue.live import LiveCatalogue
 from portal.gate import Gate
 from portal.policy.engine import Policy
 from portal.programs.handles import Bounds, Results
+from portal.programs.pauses import Ended, Pauses
 from portal.programs.programs import Programs
 from portal.programs.revocations import Revocations
 from portal.programs.search import Search
@@ -37,6 +38,8 @@ from tests.upstream.serving import text as said
 WRITER = Principal("https://id.example", "ada", "agent-1", groups=frozenset({"portal-writers"}))
 READER = Principal("https://id.example", "bob", "agent-1")
 BOUNDS = Bounds(life_s=3_600, handle_bytes=1_048_576, person_bytes=4_194_304)
+SITE = "https://portal.example"
+SECRET = b"a secret of the tests, 32 bytes!"
 LIMITS = Limits(wall_s=20.0, cpu_s=2.0, source_bytes=10_000)
 
 _ITEM = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -111,6 +114,7 @@ class Standing:
     engine: AsyncEngine
     desk: Desk
     results: Results
+    pauses: Pauses
 
     async def run(self, code: str, principal: Principal = WRITER) -> str:
         """Return the reply's text with its durations as ``N ms``."""
@@ -139,9 +143,19 @@ async def none_ended(_grant_ids: Collection[str]) -> set[str]:
 
 
 @asynccontextmanager
-async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
+async def standing(
+    folder: Path,
+    *,
+    desk: Desk | None = None,
+    url: str = "",
+    policies: Sequence[Path] = (),
+    ended: Ended = none_ended,
+    pausing: Mapping[str, Any] | None = None,
+    instance: str | None = None,
+    **settings: Any,
+) -> AsyncIterator[Standing]:
     """Yield programs over a desk, a closed desk, and a server that is down."""
-    desk = Desk()
+    desk = desk or Desk()
     MADE["desk"], MADE["closed"] = desk.server(), desk.closed_server()
     configured = {
         "desk": Upstream(module="tests.upstream.made", settings={"name": "desk"}, summary="Keeps items."),
@@ -151,13 +165,13 @@ async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
     for name, made in settings.pop("servers", {}).items():
         MADE[name] = made
         configured[name] = Upstream(module="tests.upstream.made", settings={"name": name})
-    engine = open_database(f"sqlite:///{folder / 'portal.db'}")
+    engine = open_database(url or f"sqlite:///{folder / 'portal.db'}")
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
         await migrate(engine)
         upstreams = await stack.enter_async_context(Upstreams(configured).running())
         live = await stack.enter_async_context(LiveCatalogue(upstreams, ttl_s=3_600).running())
-        audit = await stack.enter_async_context(Audit(engine))
+        audit = await stack.enter_async_context(Audit(engine, instance=instance))
         options = Options(jail="off", min_workers=1, max_workers=4, checkout_timeout_s=settings.pop("checkout_s", 10.0))
         if settings.pop("engines", False):
             sandbox: Sandbox = await stack.enter_async_context(
@@ -165,15 +179,18 @@ async def standing(folder: Path, **settings: Any) -> AsyncIterator[Standing]:
             )
         else:
             sandbox = await stack.enter_async_context(MontySandbox(options))
-        policy = Policy.load([], write_groups=frozenset({"portal-writers"}))
+        policy = Policy.load(policies, write_groups=frozenset({"portal-writers"}))
         gate = Gate(policy, upstreams, BudgetSection())
         chosen: dict[str, Any] = {
             "limits": LIMITS,
             "reply_chars": 1_000,
             "per_principal": 2,
             "bounds": BOUNDS,
+            "resume_wait_s": 0.0,
         } | settings
-        revocations = await stack.enter_async_context(Revocations(none_ended).running())
+        revocations = await stack.enter_async_context(Revocations(ended).running())
         results = Results(engine, b"s" * 32, chosen.pop("bounds"))
-        programs = Programs(sandbox, live, gate, audit, revocations, results, **chosen)
-        yield Standing(programs, Search(live, gate), sandbox, audit, engine, desk, results)
+        chosen_pausing: dict[str, Any] = {"site": SITE, "life_s": 600.0, "per_person": 5} | dict(pausing or {})
+        pauses = Pauses(engine, SECRET, ended, **chosen_pausing)
+        programs = Programs(sandbox, live, gate, audit, revocations, results, pauses, **chosen)
+        yield Standing(programs, Search(live, gate), sandbox, audit, engine, desk, results, pauses)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import builtins
+
 import pytest
 
 from portal.sandbox.contract import Diagnostic, Function, Module
 from portal.sandbox.monty import MontySandbox
-from tests.sandbox.conftest import DESK
+from tests.sandbox.conftest import DESK, LIMITS
 
 TYPED = Module("typed", (Function("get", ("id",)),), "async def get(id: int) -> str: ...\n")
+
+
+async def test_every_name_that_the_interpreter_has_the_checker_knows(sandbox: MontySandbox) -> None:
+    async def unused(*_: object) -> None: ...
+
+    refused = {"open", "getattr", "hasattr", "setattr"}
+    names = [name for name in dir(builtins) if name.isidentifier() and not name.startswith("_") and name not in refused]
+    has = [name for name in names if (await sandbox.run(f"{name}\n1", [], unused, LIMITS)).failure is None]
+    assert {"PermissionError", "map"} <= set(has)
+    assert [name for name in has if await sandbox.check(f"{name}\n1", [])] == []
 
 
 async def lines(sandbox: MontySandbox, code: str, *modules: Module) -> list[tuple[int, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from portal.sandbox.contract import Limits, Options
+from portal.sandbox.contract import CallPaused, Json, Limits, Options, PendingCall
 from portal.sandbox.engines import Engines
 from portal.sandbox.gaps import gap
 from tests.sandbox.conftest import DESK, LIMITS, Desk
@@ -208,3 +208,43 @@ async def test_waiting_in_small_steps_is_not_taken_for_computing(both: Engines) 
     code = "# engine: cpython\nimport asyncio\nfor _ in range(100):\n    await asyncio.sleep(0.02)\n'patient'"
     outcome = await both.run(code, [], Desk(), Limits(cpu_s=0.4))
     assert outcome.value == "patient", outcome
+
+
+async def test_a_tool_is_no_gap_whatever_its_name() -> None:
+    assert gap("import notes\nawait notes.add_note(title='a')\nawait notes.translate('x')", {"notes"}) == ""
+    assert gap("import notes\nerror.add_note('a')", {"notes"}) == "add_note"
+
+
+class _Waits(Desk):
+    async def __call__(self, module: str, function: str, arguments: dict[str, Any]) -> Any:
+        raise CallPaused({"kind": "ask"})
+
+
+@needs_jail
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("# engine: cpython\nimport desk\nawait desk.echo(1)", "without the line `# engine: cpython`"),
+        ("import desk\ndef g():\n    yield 1\nawait desk.echo(1)", "that does not use yield"),
+    ],
+)
+async def test_a_call_that_must_wait_fails_on_cpython_and_says_what_to_do(
+    both: Engines, code: str, advice: str
+) -> None:
+    outcome = await both.run(code, [DESK], _Waits(), LIMITS)
+    assert (outcome.engine, outcome.pause) == ("cpython", None)
+    assert outcome.failure is not None
+    assert outcome.failure.message.startswith("PermissionError: desk.echo has to wait for a person")
+    assert advice in outcome.failure.message
+
+
+@needs_jail
+async def test_a_program_on_monty_is_paused_and_goes_on_in_its_jail(both: Engines) -> None:
+    code = "import desk\nx = await desk.echo(1)\n[x, 2]"
+    outcome = await both.run(code, [DESK], _Waits(), LIMITS)
+    assert outcome.pause is not None
+
+    async def again(_call: PendingCall) -> Json:
+        return 7
+
+    assert (await both.resume(outcome.pause, code, [DESK], Desk(), LIMITS, again)).value == [7, 2]

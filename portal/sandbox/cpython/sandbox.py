@@ -26,6 +26,7 @@ from portal.sandbox.contract import (
 )
 from portal.sandbox.cpython.forks import Zygote
 from portal.sandbox.cpython.jail import open_zygote_jail
+from portal.sandbox.cpython.unpausable import unpausable
 from portal.sandbox.events import Kind
 from portal.sandbox.jail import Jail
 from portal.sandbox.owned import Owned
@@ -111,7 +112,8 @@ class CPythonSandbox:
         printed: Printed | None,
     ) -> Outcome:
         async with pool.lease() as lease:
-            program = Program(lease.worker, code, modules, dispatch, limits, printed)
+            told = unpausable(dispatch, code, modules)
+            program = Program(lease.worker, code, modules, told, limits, printed)
             try:
                 outcome = await program.run()
             except SandboxUnavailable as error:

@@ -1,0 +1,195 @@
+"""Where a person decides on what a program of theirs wants to do: they see all of it, and their answer counts once.
+
+Whoever made the program may be hostile, and so may every text in it: all of it is shown as text, and whatever cannot be
+shown whole cannot be allowed. Only the person themself gets here; another's program is not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from portal.programs.pauses import Paused, Pauses, Person
+from portal.sandbox.contract import PendingCall
+from portal.web.home import HEADERS, PAGES
+from portal.web.visible import visible
+from shared_auth.authorization.pages import for_people
+from shared_auth.authorization.parameters import read_form
+from shared_auth.authorization.sessions import require_same_origin
+from shared_auth.principal import Principal
+from shared_auth.reasons import Denied, Reason
+from shared_auth.service import Auth
+
+MAX_CALL_CHARS = 50_000
+MAX_TICKS = 50
+"""With more calls than that there is one answer for all of them: a form has only so many fields."""
+
+_TITLES = {
+    "waiting": "A program waits for you",
+    "approved": "You have allowed it",
+    "refused": "You have refused it",
+    "expired": "Nobody decided in time",
+    "revoked": "Its access has ended",
+    "resumed": "It has gone on",
+}
+_SAID = {
+    "approved": "The agent goes on when it asks again, which may be at once.",
+    "refused": "The program is told that you refused, when the agent asks again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    id: str
+    calls: str
+    client: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call that waits, as text. ``whole`` is whether all of it is shown."""
+
+    id: int
+    server: str
+    tool: str
+    effect: str
+    ask: bool
+    reasons: list[str]
+    connect: str
+    arguments: list[tuple[str, str]]
+    whole: bool
+
+
+class Approvals:
+    """``/programs`` and ``/programs/<id>``."""
+
+    def __init__(self, auth: Auth, pauses: Pauses, issuer: str, *, sign_in_link: bool = True) -> None:
+        self._auth = auth
+        self._pauses = pauses
+        self._issuer = issuer
+        self._sign_in_link = sign_in_link
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/programs", self.listing, methods=["GET"]),
+            Route("/programs/{id}", self.page, methods=["GET"]),
+            Route("/programs/{id}", for_people(self.decision), methods=["POST"]),
+        ]
+
+    async def listing(self, request: Request) -> Response:
+        """Show what waits for whoever is signed in."""
+        principal = await self._auth.session_principal(request)
+        if principal is None:
+            return self._signed_out()
+        found = [
+            _Listed(paused.id, _names(paused), visible(paused.client_name), _until(paused))
+            for paused in await self._pauses.waiting(Person.of(principal))
+        ]
+        return HTMLResponse(PAGES.get_template("programs.html").render(programs=found), headers=HEADERS)
+
+    async def page(self, request: Request) -> Response:
+        """Show one program to its person; to anybody else it is not there."""
+        principal = await self._auth.session_principal(request)
+        if principal is None:
+            return self._signed_out()
+        paused = await self._pauses.asked(Person.of(principal), request.path_params["id"])
+        if paused is None:
+            page = PAGES.get_template("program_unknown.html").render()
+            return HTMLResponse(page, 404, headers=HEADERS)
+        made = await self._pauses.calls(principal, paused.program_id)
+        page = await asyncio.to_thread(self._render, principal, paused, made)
+        return HTMLResponse(page, headers=HEADERS)
+
+    async def decision(self, request: Request) -> Response:
+        """Take the answer, once. Raises Denied: then nothing was decided."""
+        require_same_origin(request, self._issuer)
+        form = await read_form(request)
+        principal = await self._auth.session_principal(request)
+        if principal is None:
+            raise Denied(Reason.NOT_SIGNED_IN)
+        person, pause_id = Person.of(principal), request.path_params["id"]
+        if form.get("decision") not in {"allow", "refuse"}:
+            raise Denied(Reason.PARAMETER_MALFORMED)
+        if not self._pauses.is_form(person, pause_id, form.get("form", "")):
+            raise Denied(Reason.CONSENT_UNKNOWN)
+        paused = await self._pauses.asked(person, pause_id)
+        if paused is None:
+            raise Denied(Reason.CONSENT_UNKNOWN)
+        agreed: list[int] = []
+        if form["decision"] == "allow":
+            calls = await asyncio.to_thread(self._calls, paused)
+            askable = [call.id for call in calls if call.ask and call.whole]
+            agreed = [call for call in askable if not _ticked(calls) or f"call-{call}" in form]
+        if not await self._pauses.decide(person, pause_id, agreed, how="page"):
+            raise Denied(Reason.CONSENT_UNKNOWN)
+        return RedirectResponse(f"/programs/{paused.id}", 303, headers=HEADERS)
+
+    def _render(self, principal: Principal, paused: Paused, made: object) -> str:
+        """Return the page. In a thread: what a program passes may be megabytes."""
+        calls = self._calls(paused) if paused.state == "waiting" and paused.outcome == "paused" else []
+        asks = [call for call in calls if call.ask]
+        state = paused.state
+        if state in {"waiting", "approved", "refused"} and paused.outcome != "paused":
+            state = "expired"  # it ended in another way, and waits for nobody
+        return PAGES.get_template("program.html").render(
+            title=_TITLES[state],
+            said=_SAID.get(state, "") or (f"It ended: {paused.outcome}." if state == "resumed" else ""),
+            open=bool(calls),
+            person=principal,
+            program=_Listed(paused.id, "", visible(paused.client_name), _until(paused)),
+            form=self._pauses.form_of(Person.of(principal), paused.id),
+            calls=calls,
+            asks=len(asks),
+            some_whole=any(call.whole for call in asks),
+            tick=_ticked(calls),
+            made=made,
+            source=visible(paused.source, lines=True),
+        )
+
+    def _calls(self, paused: Paused) -> list[_Call]:
+        return [self._call(call) for call in paused.pending]
+
+    def _call(self, call: PendingCall) -> _Call:
+        arguments = [
+            (visible(name), visible(json.dumps(value, ensure_ascii=False, indent=2), lines=True))
+            for name, value in call.arguments.items()
+        ]
+        whole = sum(len(name) + len(value) for name, value in arguments) <= MAX_CALL_CHARS
+        ask = call.need["kind"] == "ask"
+        return _Call(
+            id=call.id,
+            server=call.module,
+            tool=f"{call.module}.{call.function}",
+            effect=call.need.get("effect", ""),
+            ask=ask,
+            reasons=call.need.get("reasons", []),
+            connect="" if ask else self._pauses.connect_address(call.module),
+            arguments=arguments if whole else [],
+            whole=whole,
+        )
+
+    def _signed_out(self) -> Response:
+        page = PAGES.get_template("signed_out.html").render(link=self._sign_in_link)
+        return HTMLResponse(page, 401, headers=HEADERS)
+
+
+def _ticked(calls: list[_Call]) -> bool:
+    return 1 < sum(call.ask for call in calls) <= MAX_TICKS
+
+
+def _names(paused: Paused) -> str:
+    tools = [f"{call.module}.{call.function}" for call in paused.pending]
+    more = f" and {len(tools) - 3} more" if len(tools) > 3 else ""
+    return ", ".join(tools[:3]) + more or "a program"
+
+
+def _until(paused: Paused) -> str:
+    return datetime.fromtimestamp(paused.expires_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
