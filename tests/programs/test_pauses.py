@@ -206,7 +206,7 @@ async def test_a_second_resume_runs_nothing_and_tells_what_was_done(stand: Stand
     again = await resume(stand, pause_id)
     assert again.startswith("failed: raised")
     assert "never run twice" in again
-    assert "desk.drop_item → upstream (N ms)" in again
+    assert "desk.drop_item → upstream (destructive, may have taken effect, N ms)" in again
     assert stand.desk.called == ["add_item", "drop_item"]
 
 
