@@ -172,7 +172,7 @@ class Pauses:
             "state": "waiting",
             "created_ms": now_ms,
             "expires_ms": now_ms + self._life_ms,
-            "agreed": "[]",
+            "agreed": "",
             "decided_how": "",
         }
         values |= {
@@ -229,7 +229,7 @@ class Pauses:
         )
         values = {
             "state": "approved" if agreed else "refused",
-            "agreed": json.dumps(sorted(agreed)),
+            "agreed": self._text(json.dumps(sorted(agreed)), _decision(person, pause_id)),
             "decided_ms": now_ms,
             "decided_how": how,
         }
@@ -265,9 +265,11 @@ class Pauses:
             values = dict(row._mapping)  # noqa: SLF001 - public API
             stored = await self._stored(values)
             snapshot = await self._opened(row.snapshot, "snapshot", values)
+            decision = _decision(Person.of(principal), pause_id)
+            agreed = json.loads(self._seal.open(_bytes(row.agreed), row=decision)) if row.agreed else []
             await connection.execute(update(paused_programs).where(mine).values(pending=b"", snapshot=b""))
-        pause, agreed = Pause(snapshot, _calls(stored["calls"])), frozenset[int](json.loads(row.agreed))
-        return Claimed(before, pause, stored["session"], agreed, (row.pending, row.snapshot))
+        pause = Pause(snapshot, _calls(stored["calls"]))
+        return Claimed(before, pause, stored["session"], frozenset(agreed), (row.pending, row.snapshot))
 
     async def give_back(self, principal: Principal, paused: Paused, claimed: Claimed) -> None:
         """Let a program wait on that was claimed as ``paused`` says it was, and of which nothing has run since."""
@@ -293,23 +295,23 @@ class Pauses:
 
     def form_of(self, person: Person, pause_id: str) -> str:
         """Return what only our own page for this person and pause can send with a decision."""
-        return base64.urlsafe_b64encode(self._seal.seal(b"", row=_form(person, pause_id))).decode()
+        return self._text("", _form(person, pause_id))
 
     def is_form(self, person: Person, pause_id: str, form: str) -> bool:
         """Say whether ``form_of`` made it."""
         try:
-            self._seal.open(_sealed_in(form), row=_form(person, pause_id))
+            self._seal.open(_bytes(form), row=_form(person, pause_id))
         except Unsealable:
             return False
         return True
 
     def state_of(self, principal: Principal, pause_id: str, code: str) -> str:
         """Return what a client carries back to us to go on: sealed, for this principal and this code alone."""
-        return base64.urlsafe_b64encode(self._seal.seal(pause_id.encode(), row=_carried(principal, code))).decode()
+        return self._text(pause_id, _carried(principal, code))
 
     def id_in(self, principal: Principal, state: str, code: str) -> str:
         """Return the id that ``state_of`` sealed. Raises Unsealable for anything else."""
-        return self._seal.open(_sealed_in(state), row=_carried(principal, code)).decode()
+        return self._seal.open(_bytes(state), row=_carried(principal, code)).decode()
 
     def _open(self, now_ms: int) -> ColumnElement[bool]:
         return and_(paused_programs.c.state.in_(OPEN), paused_programs.c.expires_ms > now_ms)
@@ -350,6 +352,9 @@ class Pauses:
         found: dict[str, Any] = await _aside(json.loads, plain, size=len(plain))
         return found
 
+    def _text(self, plain: str, row: str) -> str:
+        return base64.urlsafe_b64encode(self._seal.seal(plain.encode(), row=row)).decode()
+
     async def _sealed(self, plain: bytes, part: str, row: dict[str, Any]) -> bytes:
         return await _aside(lambda: self._seal.seal(plain, row=_row(part, row)), size=len(plain))
 
@@ -372,11 +377,15 @@ def _row(part: str, row: dict[str, Any]) -> str:
     return json.dumps([part, FORMAT, *(row[name] for name in names)])
 
 
-def _sealed_in(text: str) -> bytes:
+def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise Unsealable("cannot be opened") from None
+
+
+def _decision(person: Person, pause_id: str) -> str:
+    return json.dumps(["decision", person.issuer, person.subject, pause_id])
 
 
 def _form(person: Person, pause_id: str) -> str:
