@@ -41,6 +41,7 @@ FORMAT = f"monty {RUNTIME_VERSION}, 1"
 SWEEP_S = 60.0
 MAX_LISTED = 100
 OPEN = ("waiting", "approved", "refused")
+MAX_ID_CHARS = 64
 _ID_BYTES = 20
 _INLINE_BYTES = 262_144
 _LOCK = 0x7061_7573
@@ -192,7 +193,7 @@ class Pauses:
     async def find(self, principal: Principal, pause_id: str) -> Paused | None:
         """Return what an agent may know: a pause of this very person, client and grant."""
         whose = (*_of(Person.of(principal)), *_through(principal))
-        found = await self._select(*whose, paused_programs.c.id == pause_id)
+        found = await self._select(*whose, _named(pause_id))
         return found[0] if found else None
 
     async def latest(self, principal: Principal, program_id: str) -> Paused | None:
@@ -209,7 +210,7 @@ class Pauses:
 
     async def asked(self, person: Person, pause_id: str) -> Paused | None:
         """Return a pause of a person, as their browser may see it."""
-        mine = (*_of(person), paused_programs.c.id == pause_id)
+        mine = (*_of(person), _named(pause_id))
         await self._end_revoked(and_(*mine, self._open(self._now_ms())))
         found = await self._select(*mine)
         return found[0] if found else None
@@ -217,7 +218,7 @@ class Pauses:
     async def decide(self, person: Person, pause_id: str, agreed: Collection[int], *, how: How) -> bool:
         """Record what a person has decided, once: which calls may be made. False when there is nothing to decide."""
         now_ms = self._now_ms()
-        mine = (*_of(person), paused_programs.c.id == pause_id)
+        mine = (*_of(person), _named(pause_id))
         await self._end_revoked(and_(*mine, self._open(now_ms)))
         paused = select(audit_programs.c.id).where(audit_programs.c.outcome == PAUSED)
         undecided = update(paused_programs).where(
@@ -246,7 +247,7 @@ class Pauses:
         Unsealable, and takes nothing, when what was stored was changed or made by another release.
         """
         now_ms = self._now_ms()
-        mine = and_(*_of(Person.of(principal)), *_through(principal), paused_programs.c.id == pause_id)
+        mine = and_(*_of(Person.of(principal)), *_through(principal), _named(pause_id))
         await self._end_revoked(and_(mine, self._open(now_ms)))
         decided = or_(
             paused_programs.c.state.in_(("approved", "refused")),
@@ -396,6 +397,12 @@ def _carried(principal: Principal, code: str) -> str:
     digest = hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
     who = (principal.issuer, principal.subject, principal.client_id, principal.grant_id)
     return json.dumps(["carried", *who, digest])
+
+
+def _named(pause_id: str) -> ColumnElement[bool]:
+    """What is no id of ours is nobody's, whatever a database would say of its characters."""
+    plain = pause_id.isascii() and pause_id.isalnum() and len(pause_id) <= MAX_ID_CHARS
+    return paused_programs.c.id == (pause_id if plain else "")
 
 
 def _of(person: Person) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
