@@ -42,6 +42,7 @@ FORMAT = f"monty {RUNTIME_VERSION}, 1"
 SWEEP_S = 60.0
 MAX_LISTED = 100
 OPEN = ("waiting", "approved", "refused")
+MAX_ID_CHARS = 64
 _ID_BYTES = 20
 _INLINE_BYTES = 262_144
 _LOCK = 0x7061_7573
@@ -173,7 +174,7 @@ class Pauses:
             "state": "waiting",
             "created_ms": now_ms,
             "expires_ms": now_ms + self._life_ms,
-            "agreed": "[]",
+            "agreed": "",
             "decided_how": "",
         }
         values |= {
@@ -193,7 +194,7 @@ class Pauses:
     async def find(self, principal: Principal, pause_id: str) -> Paused | None:
         """Return what an agent may know: a pause of this very person, client and grant."""
         whose = (*_of(Person.of(principal)), *_through(principal))
-        found = await self._select(*whose, paused_programs.c.id == pause_id)
+        found = await self._select(*whose, _named(pause_id))
         return found[0] if found else None
 
     async def latest(self, principal: Principal, program_id: str) -> Paused | None:
@@ -210,7 +211,7 @@ class Pauses:
 
     async def asked(self, person: Person, pause_id: str) -> Paused | None:
         """Return a pause of a person, as their browser may see it."""
-        mine = (*_of(person), paused_programs.c.id == pause_id)
+        mine = (*_of(person), _named(pause_id))
         await self._end_revoked(and_(*mine, self._open(self._now_ms())))
         found = await self._select(*mine)
         return found[0] if found else None
@@ -218,7 +219,7 @@ class Pauses:
     async def decide(self, person: Person, pause_id: str, agreed: Collection[int], *, how: How) -> bool:
         """Record what a person has decided, once: which calls may be made. False when there is nothing to decide."""
         now_ms = self._now_ms()
-        mine = (*_of(person), paused_programs.c.id == pause_id)
+        mine = (*_of(person), _named(pause_id))
         await self._end_revoked(and_(*mine, self._open(now_ms)))
         paused = select(audit_programs.c.id).where(audit_programs.c.outcome == PAUSED)
         undecided = update(paused_programs).where(
@@ -230,7 +231,7 @@ class Pauses:
         )
         values = {
             "state": "approved" if agreed else "refused",
-            "agreed": json.dumps(sorted(agreed)),
+            "agreed": self._text(json.dumps(sorted(agreed)), _decision(person, pause_id)),
             "decided_ms": now_ms,
             "decided_how": how,
         }
@@ -247,7 +248,7 @@ class Pauses:
         Unsealable, and takes nothing, when what was stored was changed or made by another release.
         """
         now_ms = self._now_ms()
-        mine = and_(*_of(Person.of(principal)), *_through(principal), paused_programs.c.id == pause_id)
+        mine = and_(*_of(Person.of(principal)), *_through(principal), _named(pause_id))
         await self._end_revoked(and_(mine, self._open(now_ms)))
         decided = or_(
             paused_programs.c.state.in_(("approved", "refused")),
@@ -266,9 +267,11 @@ class Pauses:
             values = dict(row._mapping)  # noqa: SLF001 - public API
             stored = await self._stored(values)
             snapshot = await self._opened(row.snapshot, "snapshot", values)
+            decision = _decision(Person.of(principal), pause_id)
+            agreed = json.loads(self._seal.open(_bytes(row.agreed), row=decision)) if row.agreed else []
             await connection.execute(update(paused_programs).where(mine).values(pending=b"", snapshot=b""))
-        pause, agreed = Pause(snapshot, _calls(stored["calls"])), frozenset[int](json.loads(row.agreed))
-        return Claimed(before, pause, stored["session"], agreed, (row.pending, row.snapshot))
+        pause = Pause(snapshot, _calls(stored["calls"]))
+        return Claimed(before, pause, stored["session"], frozenset(agreed), (row.pending, row.snapshot))
 
     async def give_back(self, principal: Principal, paused: Paused, claimed: Claimed) -> None:
         """Let a program wait on that was claimed as ``paused`` says it was, and of which nothing has run since."""
@@ -294,23 +297,23 @@ class Pauses:
 
     def form_of(self, person: Person, pause_id: str) -> str:
         """Return what only our own page for this person and pause can send with a decision."""
-        return base64.urlsafe_b64encode(self._seal.seal(b"", row=_form(person, pause_id))).decode()
+        return self._text("", _form(person, pause_id))
 
     def is_form(self, person: Person, pause_id: str, form: str) -> bool:
         """Say whether ``form_of`` made it."""
         try:
-            self._seal.open(_sealed_in(form), row=_form(person, pause_id))
+            self._seal.open(_bytes(form), row=_form(person, pause_id))
         except Unsealable:
             return False
         return True
 
     def state_of(self, principal: Principal, pause_id: str, code: str) -> str:
         """Return what a client carries back to us to go on: sealed, for this principal and this code alone."""
-        return base64.urlsafe_b64encode(self._seal.seal(pause_id.encode(), row=_carried(principal, code))).decode()
+        return self._text(pause_id, _carried(principal, code))
 
     def id_in(self, principal: Principal, state: str, code: str) -> str:
         """Return the id that ``state_of`` sealed. Raises Unsealable for anything else."""
-        return self._seal.open(_sealed_in(state), row=_carried(principal, code)).decode()
+        return self._seal.open(_bytes(state), row=_carried(principal, code)).decode()
 
     def _open(self, now_ms: int) -> ColumnElement[bool]:
         return and_(paused_programs.c.state.in_(OPEN), paused_programs.c.expires_ms > now_ms)
@@ -351,6 +354,9 @@ class Pauses:
         found: dict[str, Any] = await _aside(json.loads, plain, size=len(plain))
         return found
 
+    def _text(self, plain: str, row: str) -> str:
+        return base64.urlsafe_b64encode(self._seal.seal(plain.encode(), row=row)).decode()
+
     async def _sealed(self, plain: bytes, part: str, row: dict[str, Any]) -> bytes:
         return await _aside(lambda: self._seal.seal(plain, row=_row(part, row)), size=len(plain))
 
@@ -373,11 +379,15 @@ def _row(part: str, row: dict[str, Any]) -> str:
     return json.dumps([part, FORMAT, *(row[name] for name in names)])
 
 
-def _sealed_in(text: str) -> bytes:
+def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise Unsealable("cannot be opened") from None
+
+
+def _decision(person: Person, pause_id: str) -> str:
+    return json.dumps(["decision", person.issuer, person.subject, pause_id])
 
 
 def _form(person: Person, pause_id: str) -> str:
@@ -388,6 +398,12 @@ def _carried(principal: Principal, code: str) -> str:
     digest = hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
     who = (principal.issuer, principal.subject, principal.client_id, principal.grant_id)
     return json.dumps(["carried", *who, digest])
+
+
+def _named(pause_id: str) -> ColumnElement[bool]:
+    """What is no id of ours is nobody's, whatever a database would say of its characters."""
+    plain = pause_id.isascii() and pause_id.isalnum() and len(pause_id) <= MAX_ID_CHARS
+    return paused_programs.c.id == (pause_id if plain else "")
 
 
 def _of(person: Person) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,20 +18,20 @@ from portal.audit.audit import Audit, AuditUnavailable, ProgramLog
 from portal.catalogue.live import LiveCatalogue
 from portal.catalogue.records import Tool
 from portal.catalogue.snapshot import Catalogue
-from portal.gate import CallRecord, Gate, Session
-from portal.programs import waiting
+from portal.gate import Gate, Session
 from portal.programs.brief import one_line
 from portal.programs.checking import faults
 from portal.programs.going import Going
 from portal.programs.handles import Results
 from portal.programs.hints import Sight, hints, of_value
 from portal.programs.keeping import Keeping
-from portal.programs.pauses import Paused, Pauses, Person, TooManyPaused
+from portal.programs.pauses import Paused, Pauses
 from portal.programs.presenting import Shown, present
 from portal.programs.progress import Progress, reporting
 from portal.programs.reply import Reply, failed, refused, succeeded
 from portal.programs.revocations import Revocations, Revoked
 from portal.programs.source import Source, SourceError, read
+from portal.programs.waiting import UNKNOWN, UNREADABLE, Waiting
 from portal.sandbox.contract import (
     Diagnostic,
     Dispatch,
@@ -64,10 +64,6 @@ _REVOKED = Outcome(
 
 RESUME_WAIT_S = 25.0
 """How long an agent that goes on with a program is kept waiting for its person. Clients give up after a minute."""
-
-DECISION_POLL_S = 1.0
-INLINE_ARGUMENT_BYTES = 65_536
-"""More arguments than that are put into words in a thread."""
 
 
 async def _nothing_to_undo() -> bool:
@@ -130,7 +126,7 @@ class Programs:
         self._reply_chars = reply_chars
         self._per_principal = per_principal
         self._pauses = pauses
-        self._agree_in_client = agree_in_client
+        self._waiting = Waiting(pauses, agree_in_client=agree_in_client)
         self._resume_wait_s = resume_wait_s
         self._running: Counter[tuple[str, str]] = Counter()
 
@@ -172,22 +168,16 @@ class Programs:
         try:
             pause_id = self._pauses.id_in(principal, carried, request)
         except Unsealable:
-            return refused(waiting.UNKNOWN)
+            return refused(UNKNOWN)
 
         async def go() -> Reply:
-            if answer in {"yes", "no"} and self._agree_in_client:
-                await self._decide(principal, pause_id, agreed=answer == "yes")
+            if answer in {"yes", "no"}:
+                await self._waiting.decide_in_client(principal, pause_id, agreed=answer == "yes")
             # Who has closed what was shown decides later, if at all: nobody need be kept waiting for it.
             wait_s = self._resume_wait_s if answer == "shown" else 0.0
             return await self._resumed(principal, pause_id, progress, request, started, wait_s)
 
         return await self._counted(principal, go)
-
-    async def _decide(self, principal: Principal, pause_id: str, *, agreed: bool) -> None:
-        found = await self._pauses.find(principal, pause_id)
-        if found is not None:
-            calls = [call.id for call in found.pending] if agreed else []
-            await self._pauses.decide(Person.of(principal), pause_id, calls, how="client")
 
     async def _counted(self, principal: Principal, go: Callable[[], Awaitable[Reply]]) -> Reply:
         """Run ``go`` as one of the programs that the principal may have running, and say what of ours failed."""
@@ -251,19 +241,19 @@ class Programs:
         started: float,
         wait_s: float,
     ) -> Reply:
-        paused = await self._decided(principal, pause_id, wait_s)
+        paused = await self._waiting.decided(principal, pause_id, wait_s)
         if paused is None:
-            return refused(waiting.UNKNOWN)
+            return refused(UNKNOWN)
         if not paused.ready:
-            return await self._not_ready(principal, paused, request)
+            return await self._waiting.not_ready(principal, paused, request)
         try:
             going = await Going.take(self._pauses, principal, paused, self._audit.instance)
         except Unsealable:
-            return refused(waiting.UNREADABLE)
+            return refused(UNREADABLE)
         if going is None:
             # Somebody else was quicker, or it ended in this moment.
             again = await self._pauses.find(principal, paused.id)
-            return await self._not_ready(principal, again or paused, request)
+            return await self._waiting.not_ready(principal, again or paused, request)
         catalogue, claimed = self._catalogue.current, going.claimed
         log = self._audit.resumed(claimed.before)
 
@@ -299,7 +289,7 @@ class Programs:
                 ran = await go(_Work(principal, catalogue, session, keeping))
                 outcome = ran.outcome
                 if outcome.pause is not None:
-                    outcome, paused = await self._keep(principal, log, session, outcome)
+                    outcome, paused = await self._waiting.keep(principal, log, session.state, outcome)
                 elif outcome.failure is None:
                     shown = await present(outcome.value, keeping, self._reply_chars)
         except Revoked:
@@ -315,71 +305,14 @@ class Programs:
         await log.finish("paused" if paused is not None else _end(outcome))
         elapsed_ms = (time.perf_counter() - started) * 1000
         if paused is not None:
-            return await self._waits(principal, paused, request, session.calls, elapsed_ms=elapsed_ms, outcome=outcome)
+            made = session.calls
+            return await self._waiting.reply(principal, paused, request, made, elapsed_ms=elapsed_ms, outcome=outcome)
         if outcome.failure is not None:
             sight = Sight(catalogue, self._gate.allowed(principal), ran.source)
             advice = hints(outcome.failure, ran.findings, sight)
             return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=ran.findings, hints=advice)
         hint = of_value(outcome.value, outcome.printed, ran.source)
         return succeeded(outcome, session.calls, shown, elapsed_ms=elapsed_ms, hint=hint)
-
-    async def _keep(
-        self, principal: Principal, log: ProgramLog, session: Session, outcome: Outcome
-    ) -> tuple[Outcome, Paused | None]:
-        """Store a program that has stopped to wait. It can go on only once its record says so, too: see ``claim``."""
-        if outcome.pause is None:
-            return outcome, None
-        await log.durable()
-        try:
-            return outcome, await self._pauses.save(principal, log.id, outcome.pause, session.state)
-        except TooManyPaused:
-            failure = Failure(
-                "limit",
-                "limit paused_programs: as many programs of yours wait for a person as may wait at once, so this one "
-                "was ended. Have those decided first",
-                limit="paused_programs",
-            )
-        except SQLAlchemyError:
-            failure = Failure("crashed", "the portal could not keep the program while it waits for a person")
-        return replace(outcome, pause=None, failure=failure), None
-
-    async def _decided(self, principal: Principal, pause_id: str, wait_s: float) -> Paused | None:
-        """Return the pause as soon as it is decided, or as it is after a while. A program that has gone on and waits
-        again is found by its first id, too: a client may have missed the reply that held the second.
-        """
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + wait_s
-        paused = await self._pauses.find(principal, pause_id)
-        if paused is not None and paused.state == "resumed" and paused.outcome == "paused":
-            paused = await self._pauses.latest(principal, paused.program_id)
-        while paused is not None and paused.state == "waiting" and not paused.ready and loop.time() < until_s:
-            await asyncio.sleep(min(DECISION_POLL_S, wait_s))
-            paused = await self._pauses.find(principal, paused.id)
-        return paused
-
-    async def _not_ready(self, principal: Principal, paused: Paused, request: str) -> Reply:
-        if paused.state == "waiting" and paused.outcome == "paused":
-            return await self._waits(principal, paused, request, ())
-        return waiting.over(paused, await self._pauses.calls(principal, paused.program_id))
-
-    async def _waits(
-        self,
-        principal: Principal,
-        paused: Paused,
-        request: str,
-        calls: Sequence[CallRecord],
-        *,
-        elapsed_ms: float | None = None,
-        outcome: Outcome | None = None,
-    ) -> Reply:
-        carried = self._pauses.state_of(principal, paused.id, request)
-
-        def said() -> Reply:
-            notice = waiting.notice(paused, self._pauses, carried, in_client=self._agree_in_client)
-            return waiting.waits(paused, self._pauses, notice, calls, elapsed_ms=elapsed_ms, outcome=outcome)
-
-        large = sum(call.size_bytes for call in paused.pending) > INLINE_ARGUMENT_BYTES
-        return await asyncio.to_thread(said) if large else said()
 
     async def _go_on(self, work: _Work, going: Going, progress: Progress | None) -> _Ran:
         claimed, allowed = going.claimed, self._gate.allowed(work.principal)

@@ -1,18 +1,23 @@
-"""What an agent reads of a paused program: where its person decides, and what became of one that cannot go on."""
+"""Programs that wait: kept before the agent hears of it, looked for until they are decided, and put into words."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.audit.audit import ProgramLog
 from portal.audit.query import CallRecord as RecordedCall
 from portal.gate import CallRecord
 from portal.programs.listing import made_lines
-from portal.programs.pauses import Paused, Pauses
+from portal.programs.pauses import Paused, Pauses, Person, TooManyPaused
 from portal.programs.reply import Reply, count, printed_lines
-from portal.sandbox.contract import Outcome, PendingCall
+from portal.sandbox.contract import Failure, Json, Outcome, PendingCall
+from shared_auth.principal import Principal
 
 MAX_PENDING_LINES = MAX_MADE_LINES = 20
 MAX_ARGUMENTS_CHARS = 300
@@ -23,6 +28,14 @@ UNREADABLE = (
     "failed: lost · nothing more ran\nThe paused program was kept by another release of the portal, or its record was "
     "changed, so it cannot go on. Look at what it has done before you run it again."
 )
+
+TOO_MANY = (
+    "limit paused_programs: as many programs of yours wait for a person as may wait at once, so this one was ended. "
+    "Have those decided first"
+)
+DECISION_POLL_S = 1.0
+INLINE_ARGUMENT_BYTES = 65_536
+"""More arguments than that are put into words in a thread."""
 
 _ENDED = {
     "expired": "Nobody decided in time, so it does not go on.",
@@ -43,6 +56,79 @@ class Notice:
     carried: str
     asks: bool
     client: bool
+
+
+class Waiting:
+    """What Programs knows of pauses, but for going on with one. Methods raise SQLAlchemyError."""
+
+    def __init__(self, pauses: Pauses, *, agree_in_client: bool) -> None:
+        self._pauses = pauses
+        self._agree_in_client = agree_in_client
+
+    async def keep(
+        self, principal: Principal, log: ProgramLog, session: dict[str, Json], outcome: Outcome
+    ) -> tuple[Outcome, Paused | None]:
+        """Store a program that has stopped to wait. It can go on only once its record says so, too: see Pauses.claim.
+
+        Where it cannot be kept, the outcome says why, and there is nothing to wait for. Raises AuditUnavailable.
+        """
+        if outcome.pause is None:
+            return outcome, None
+        await log.durable()
+        try:
+            return outcome, await self._pauses.save(principal, log.id, outcome.pause, session)
+        except TooManyPaused:
+            failure = Failure("limit", TOO_MANY, limit="paused_programs")
+        except SQLAlchemyError:
+            failure = Failure("crashed", "the portal could not keep the program while it waits for a person")
+        return replace(outcome, pause=None, failure=failure), None
+
+    async def decide_in_client(self, principal: Principal, pause_id: str, *, agreed: bool) -> None:
+        """Let what a person said in their client count, if settings let it."""
+        found = await self._pauses.find(principal, pause_id) if self._agree_in_client else None
+        if found is not None:
+            calls = [call.id for call in found.pending] if agreed else []
+            await self._pauses.decide(Person.of(principal), pause_id, calls, how="client")
+
+    async def decided(self, principal: Principal, pause_id: str, wait_s: float) -> Paused | None:
+        """Return the pause as soon as it is decided, or as it is after a while. A program that has gone on and waits
+        again is found by its first id, too: a client may have missed the reply that held the second.
+        """
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + wait_s
+        paused = await self._pauses.find(principal, pause_id)
+        if paused is not None and paused.state == "resumed" and paused.outcome == "paused":
+            paused = await self._pauses.latest(principal, paused.program_id)
+        while paused is not None and paused.state == "waiting" and not paused.ready and loop.time() < until_s:
+            await asyncio.sleep(min(DECISION_POLL_S, wait_s))
+            paused = await self._pauses.find(principal, paused.id)
+        return paused
+
+    async def not_ready(self, principal: Principal, paused: Paused, request: str) -> Reply:
+        """Say that it still waits, or why it does not go on any more."""
+        if paused.state == "waiting" and paused.outcome == "paused":
+            return await self.reply(principal, paused, request, ())
+        return over(paused, await self._pauses.calls(principal, paused.program_id))
+
+    async def reply(
+        self,
+        principal: Principal,
+        paused: Paused,
+        request: str,
+        calls: Sequence[CallRecord],
+        *,
+        elapsed_ms: float | None = None,
+        outcome: Outcome | None = None,
+    ) -> Reply:
+        """Say what a program waits for. ``request`` is what the client executed: code, or an id."""
+        carried = self._pauses.state_of(principal, paused.id, request)
+
+        def said() -> Reply:
+            shown = notice(paused, self._pauses, carried, in_client=self._agree_in_client)
+            return waits(paused, self._pauses, shown, calls, elapsed_ms=elapsed_ms, outcome=outcome)
+
+        large = sum(call.size_bytes for call in paused.pending) > INLINE_ARGUMENT_BYTES
+        return await asyncio.to_thread(said) if large else said()
 
 
 def waits(

@@ -39,12 +39,15 @@ async def test_of_many_at_once_one_goes_on_and_no_more_wait_than_may(tmp_path: P
         assert len(waiting) == 5
         assert len([reply for reply in replies if "limit paused_programs" in reply.text]) == 3
         assert {paused.id for paused in await second.pauses.waiting(ME)} == set(waiting)
+        for odd in ("\x00", "\ud800", "é", "", "a" * 100, "' OR 1=1"):
+            assert await first.pauses.asked(ME, odd) is None
+            assert "no paused program" in (await first.programs.resume(ADA, odd)).text
         decisions = await asyncio.gather(*(decide(one, waiting[0]) for one in asked))
         assert sum(decisions) == 1
         resumed = await asyncio.gather(*(one.programs.resume(ADA, waiting[0]) for one in asked))
         others = ("never run twice", "another request")
         assert len([reply for reply in resumed if not any(words in reply.text for words in others)]) == 1
-        assert [name for one in (first, second) for name in one.desk.called].count("drop_item") == 1
+        assert (first.desk.called + second.desk.called).count("drop_item") == 1
         async with first.engine.connect() as connection:
             found = await connection.execute(
                 text("SELECT state, count(*) FROM paused_programs GROUP BY state ORDER BY state")
