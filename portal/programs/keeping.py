@@ -33,6 +33,9 @@ ON_RECORD = "(portal)"
 MAX_FILES = 20
 """Files of one answer that are kept."""
 
+JSON_FILE = "text/json"
+"""What a file is kept as that says it is JSON: only what a program made is known to be."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -143,7 +146,7 @@ class Keeping:
         # The call was made, and may have changed something: that its file cannot be kept does not make it fail.
         try:
             self._pay(len(data))
-            return shown | {"handle": await self._keep(data, name)}
+            return shown | {"handle": await self._keep(data, JSON_FILE if name == JSON else name)}
         except TooLarge as error:
             return shown | {"error": f"not kept: a handle holds at most {error.allowed} bytes"}
         except _Spent:

@@ -125,6 +125,12 @@ async def test_what_only_claims_to_be_a_file_is_not_attached(stand: Standing, gi
     assert says in reply.text
 
 
+async def test_a_file_that_says_it_is_json_is_loaded_as_the_data_that_it_is(stand: Standing) -> None:
+    stand.desk.files = [file(b"\xff not json", "application/json")]
+    code = "import desk\n(block,) = await desk.get_files()\n[block['mimeType'], load(block['handle'])]"
+    assert shown(await replied(stand, code)) == ["application/json", encoded(b"\xff not json")]
+
+
 async def test_data_that_is_not_base64_is_neither_kept_nor_attached(stand: Standing) -> None:
     stand.desk.files = [t.ImageContent(type="image", data="not base64!", mime_type="image/png")]
     assert shown(await replied(stand, "import desk\nawait desk.get_files()")) == [

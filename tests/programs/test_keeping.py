@@ -141,7 +141,7 @@ async def test_loading_in_a_loop_ends_at_the_limit_of_calls(both: Standing, engi
     [
         "x = [1] * 1_000\nfor _ in range(3):\n    x = [x] * 1_000",
         "x = ['y' * 100_000] * 60",
-        "x = list(range(300_000))",
+        "x = [[1] * 1_000] * 300",
     ],
 )
 async def test_a_value_that_unfolds_beyond_its_bounds_is_not_saved(both: Standing, engine: str, bomb: str) -> None:
