@@ -158,21 +158,16 @@ class Programs:
     ) -> tuple[Outcome, Sequence[Diagnostic]]:
         allowed = self._gate.allowed(principal)
         modules = [catalogue.module(server, allowed) for server in sorted(source.servers)]
-        checked = bool(modules) and not _reads_only(source, catalogue, allowed)
-        if checked:
-            findings = await faults(
-                self._sandbox,
-                source.code,
-                modules,
-                lambda: [catalogue.module(module.name, allowed, wide=True) for module in modules],
-            )
+        wide = partial(_wide, catalogue, allowed, modules)
+        if modules and not _reads_only(source, catalogue, allowed):
+            findings = await faults(self._sandbox, source.code, modules, wide)
             if findings:
                 return Outcome(failure=Failure("invalid", "The type check failed; nothing ran.")), findings
         outcome = await self._run(source, modules, session, progress)
         if not modules or not _explainable(outcome):
             return outcome, ()
         try:
-            return outcome, await self._sandbox.check(source.code, modules)
+            return outcome, await faults(self._sandbox, source.code, modules, wide)
         except SandboxUnavailable:
             return outcome, ()  # The check would only explain; the program's own failure is known already.
 
@@ -192,6 +187,11 @@ class Programs:
                     return await session.call(server, function, arguments)
 
             return await self._sandbox.run(source.code, modules, call, self._limits, report.printed, source.gap)
+
+
+def _wide(catalogue: Catalogue, allowed: Allowed, modules: Sequence[Module]) -> list[Module]:
+    """Return the same modules for a check that refuses only what cannot fit."""
+    return [catalogue.module(module.name, allowed, wide=True) for module in modules]
 
 
 def _down(source: Source, catalogue: Catalogue) -> str:
