@@ -42,7 +42,10 @@ class Verdict:
 async def verify(engine: AsyncEngine) -> Verdict:
     """Return what the record's digests say, as of one moment. Raises SQLAlchemyError."""
     async with engine.connect() as connection:
-        if engine.dialect.name != "sqlite":
+        # One snapshot: programs go on ending, and old ones being pruned, while this reads.
+        if engine.dialect.name == "sqlite":
+            await connection.exec_driver_sql("BEGIN")
+        else:
             await connection.execution_options(isolation_level="REPEATABLE READ")
         places = audit_programs.c.sequence
         found = select(audit_programs.c.instance).where(places.is_not(None)).distinct()

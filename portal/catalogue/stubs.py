@@ -97,6 +97,10 @@ class Stubs:
         for key in found.reachable(found.returns):
             yield self._names.of(tool, key), found.records[key]
 
+    def types_of(self, tool: str) -> list[str]:
+        """Return the names of the types in the signature of a tool; none for a tool that is not there."""
+        return self.nearby(tool) if tool in self.tools else []
+
     def has_type(self, name: str) -> bool:
         """Say whether a record has this name."""
         return name in self._names.records

@@ -20,13 +20,13 @@ async def faults(
     only what cannot fit. Raises SandboxUnavailable.
     """
     findings = await sandbox.check(code, modules)
-    if any(finding.rule != _ARGUMENT or _is_known(finding) for finding in findings) or not findings:
+    if not any(map(_may_fit, findings)):
         return findings
     certain = {(finding.line, finding.rule) for finding in await sandbox.check(code, wide())}
-    return [finding for finding in findings if (finding.line, finding.rule) in certain]
+    return [finding for finding in findings if not _may_fit(finding) or (finding.line, finding.rule) in certain]
 
 
-def _is_known(finding: Diagnostic) -> bool:
-    """Say whether the checker knows the value itself, and so that it does not fit."""
+def _may_fit(finding: Diagnostic) -> bool:
+    """Say whether the finding is about an argument of which the checker does not know the value itself."""
     found = finding.message.rpartition("found `")[2]
-    return found.startswith("Literal[") and " | " not in found
+    return finding.rule == _ARGUMENT and (not found.startswith("Literal[") or " | " in found)

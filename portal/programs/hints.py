@@ -272,12 +272,22 @@ def _signatures(said: str, findings: Sequence[Diagnostic], sight: Sight) -> list
             names.append(("", function.group(1)))
         elif finding.rule == "missing-typed-dict-key" and (typed := _TYPED.search(finding.message)):
             found.update(dict.fromkeys(_type_text(typed.group(1), sight)))
+            names += _takers(typed.group(1), sight)
     for server, name in dict.fromkeys(names):
         for tool in [tool for tool in sight.tools(name) if server in {"", tool.server}][:1]:
             stubs = sight.catalogue.stubs(tool.server, sight.allowed)
             text = stubs.signature_text(name, complete=False).removesuffix(": ...")
             found[_cut(text) + effect_mark(tool)] = None
     return list(found)[:MAX_STUBS]
+
+
+def _takers(name: str, sight: Sight) -> list[tuple[str, str]]:
+    """Return which of the named tools take or answer the record of this name."""
+    return [
+        (server, tool)
+        for server, tool in sorted(sight.source.tools)
+        if sight.tools(tool) and name in sight.catalogue.stubs(server, sight.allowed).types_of(tool)
+    ]
 
 
 def _type_text(name: str, sight: Sight) -> list[str]:

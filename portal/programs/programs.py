@@ -318,6 +318,7 @@ class Programs:
         claimed, allowed = going.claimed, self._gate.allowed(work.principal)
         source = await self._parsed(claimed.before.source, work.catalogue.servers(allowed))
         modules = [work.catalogue.module(server, allowed) for server in sorted(source.servers)]
+        wide = partial(_wide, work.catalogue, allowed, modules)
 
         async def again(call: PendingCall) -> Json:
             return await work.keeping.stowed(await going.again(work.session, call))
@@ -333,19 +334,14 @@ class Programs:
             if not going.begun:
                 raise
             outcome = Outcome(failure=Failure("crashed", f"{error}; it is not run again"))
-        return await self._explained(outcome, source, modules)
+        return await self._explained(outcome, source, modules, wide)
 
     async def _checked_run(self, work: _Work, source: Source, progress: Progress | None) -> _Ran:
         catalogue, allowed = work.catalogue, self._gate.allowed(work.principal)
         modules = [catalogue.module(server, allowed) for server in sorted(source.servers)]
-        checked = bool(modules) and not _reads_only(source, catalogue, allowed)
-        if checked:
-            findings = await faults(
-                self._sandbox,
-                source.code,
-                modules,
-                lambda: [catalogue.module(module.name, allowed, wide=True) for module in modules],
-            )
+        wide = partial(_wide, catalogue, allowed, modules)
+        if modules and not _reads_only(source, catalogue, allowed):
+            findings = await faults(self._sandbox, source.code, modules, wide)
             if findings:
                 failure = Failure("invalid", "The type check failed; nothing ran.")
                 return _Ran(Outcome(failure=failure), source, findings)
@@ -354,13 +350,15 @@ class Programs:
             return await self._sandbox.run(source.code, modules, dispatch, self._limits, printed, source.gap)
 
         outcome = await self._run(work, progress, run)
-        return await self._explained(outcome, source, modules)
+        return await self._explained(outcome, source, modules, wide)
 
-    async def _explained(self, outcome: Outcome, source: Source, modules: Sequence[Module]) -> _Ran:
+    async def _explained(
+        self, outcome: Outcome, source: Source, modules: Sequence[Module], wide: Callable[[], Sequence[Module]]
+    ) -> _Ran:
         if not modules or not _explainable(outcome):
             return _Ran(outcome, source)
         try:
-            return _Ran(outcome, source, await self._sandbox.check(source.code, modules))
+            return _Ran(outcome, source, await faults(self._sandbox, source.code, modules, wide))
         except SandboxUnavailable:
             return _Ran(outcome, source)  # The check would only explain; the program's own failure is known already.
 
@@ -380,6 +378,11 @@ class Programs:
                     return await call(server, function, arguments)
 
             return await run(reported, report.printed)
+
+
+def _wide(catalogue: Catalogue, allowed: Allowed, modules: Sequence[Module]) -> list[Module]:
+    """Return the same modules for a check that refuses only what cannot fit."""
+    return [catalogue.module(module.name, allowed, wide=True) for module in modules]
 
 
 def _down(source: Source, catalogue: Catalogue) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Delete, Update, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from portal.audit import retention
+from portal.audit import verify as verifying
 from portal.audit.audit import Audit, ProgramLog
 from portal.audit.instances import interrupt
 from portal.audit.retention import heads, keeping, prune
@@ -206,6 +209,26 @@ async def test_what_is_old_goes_and_the_rest_is_whole(engine: AsyncEngine, monke
         await connection.execute(update(audit_programs).where(audit_programs.c.id == young[0]).values(outcome="x"))
     (fault,) = await faults(engine)
     assert young[0] in fault
+
+
+async def test_a_record_that_is_pruned_while_it_is_read_is_whole(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    async with Audit(engine, instance="one", now_ms=clock) as audit:
+        await programs(audit, 6)
+    read = verifying._programs
+
+    async def disturbed(*arguments: Any) -> AsyncIterator[Any]:
+        async for found in read(*arguments):
+            yield found
+            await prune(engine, clock() + 1)
+
+    monkeypatch.setattr(verifying, "PAGE", 1)
+    monkeypatch.setattr(verifying, "_programs", disturbed)
+    (chain,) = (await verify(engine)).chains
+    assert (chain.programs, chain.fault) == (6, "")
+    assert await kept(engine) == (0, 0)
 
 
 async def test_a_chain_is_pruned_from_its_beginning_alone(engine: AsyncEngine) -> None:

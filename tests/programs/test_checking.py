@@ -75,3 +75,9 @@ async def test_what_cannot_fit_is_refused_before_anything_runs(stand: Standing, 
     text = await stand.run(f"import shop\nawait shop.get_item(ref='a')\n{code}")
     assert text.startswith("failed: invalid · 0 calls ")
     assert shop.called == []
+
+
+async def test_what_the_check_cannot_know_explains_no_failure(stand: Standing) -> None:
+    text = await stand.run("import shop\nto = 'LAMP'.lower()\nitem = await shop.set_kind(ref='a', to=to)\nitem['nam']")
+    assert 'Unknown key "nam"' in text
+    assert "Expected `Literal" not in text
