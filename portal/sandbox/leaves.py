@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from portal.sandbox.budget import Budget, NotJson
 from portal.sandbox.contract import Json
-from portal.sandbox.wire import BYTES, VARINT, ProtocolError, fields, signed32, text
+from portal.sandbox.wire import BYTES, VARINT, ProtocolError, few, fields, signed32, text
 
 
 class Kind:
@@ -69,13 +69,13 @@ _NAMES = {
 
 def big(payload: memoryview, budget: Budget, *, strict: bool) -> Json:
     """Return an integer of more than 64 bits. Raises OverBudget, NotJson."""
+    budget.pay(SCALAR_BYTES + len(payload))
     negative, magnitude = 0, memoryview(b"")
-    for number, kind, value, part in fields(payload):
+    for number, kind, value, part in few(payload, 4):
         if number == 1 and kind == VARINT:
             negative = value
         elif number == 2 and kind == BYTES:
             magnitude = part
-    budget.pay(SCALAR_BYTES + len(magnitude))
     if len(magnitude) * 8 > MAX_INT_BITS:
         if strict:
             raise NotJson("an integer of more than 309 digits; pass it as a string")
