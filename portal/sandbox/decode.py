@@ -31,13 +31,14 @@ class Arena:
 
     def __init__(self, message: memoryview, *, max_nodes: int) -> None:
         """Raises OverBudget for more distinct nodes than a value may expand to, ProtocolError for malformed ones."""
-        nodes: list[memoryview] = []
+        # Copies: they are smaller than a view of so few bytes, and nothing that the garbage collector looks through.
+        nodes: list[bytes] = []
         for seen, (number, kind, _, payload) in enumerate(fields(message)):
             # The first field is their count.
             if seen > max_nodes:
                 raise OverBudget("nodes", max_nodes)
             if number == 2 and kind == BYTES:
-                nodes.append(payload)
+                nodes.append(bytes(payload))
         self._nodes = nodes
         self._weights: list[int] = []
 
@@ -108,7 +109,9 @@ class Arena:
             return self._mapping(payload, index, budget, depth, strict)
         if number == Kind.NAMED_TUPLE:
             items = _children(payload, 3)
-            names = [text(part) for field, kind, _, part in fields(payload) if field == 2 and kind == BYTES]
+            # The class's own name stands before them.
+            parts = few(payload, 2 * len(items) + 2)
+            names = [text(part) for field, kind, _, part in parts if field == 2 and kind == BYTES]
             if len(names) != len(items):
                 raise ProtocolError("a named tuple with more names than values")
             budget.pay(sum(map(len, names)))
@@ -192,7 +195,7 @@ def _values(number: int, payload: memoryview) -> Iterable[int]:
     return ()
 
 
-def _only(node: memoryview) -> tuple[int, int, int, memoryview]:
-    for field in fields(node):
+def _only(node: bytes) -> tuple[int, int, int, memoryview]:
+    for field in fields(memoryview(node)):
         return field
     raise ProtocolError("a node without a kind")
