@@ -56,7 +56,9 @@ async def measure(only: Sequence[str]) -> None:
             async def all_of(runs: list[tuple[Case, str, bool]]) -> None:
                 await asyncio.gather(*(one(case, code, on_monty=on_monty) for case, code, on_monty in runs))
 
-            hostile = [(case, case.program(baits.values, engine), engine == "monty") for case in cases for engine in case.ends]
+            hostile = [
+                (case, case.program(baits.values, engine), engine == "monty") for case in cases for engine in case.ends
+            ]
             busy = [(case, "while True: pass", True) for case, _, _ in hostile[:100]]
             print("| loop lag, ms | ticks | p50 | p99 | max |\n|---|---|---|---|---|")
             _row(f"{len(busy)} programs that only compute, {TOGETHER} at once", await lags(all_of(busy)))

@@ -61,7 +61,9 @@ class Case:
         """Return how it ended, in the words of the corpus."""
         failure = outcome.failure
         if failure is not None:
-            return failure.kind if failure.kind != "limit" else (failure.limit if failure.limit in LIMITS else "revoked")
+            return (
+                failure.kind if failure.kind != "limit" else (failure.limit if failure.limit in LIMITS else "revoked")
+            )
         if self.reading == "attempt":
             return str(outcome.value)
         if self.reading == "native":
@@ -110,14 +112,20 @@ def computed() -> list[Case]:
         "a sum without end": ("+".join(["1"] * 20_000), "invalid raised value crashed"),
         "calls of calls": ("f" + "()" * 20_000, "invalid raised crashed"),
         "attributes of attributes": ("f" + ".a" * 20_000, "invalid raised crashed"),
-        "blocks within blocks": ("\n".join(" " * n + "if 1:" for n in range(300)) + "\n" + " " * 300 + "1", "invalid raised"),
+        "blocks within blocks": (
+            "\n".join(" " * n + "if 1:" for n in range(300)) + "\n" + " " * 300 + "1",
+            "invalid raised",
+        ),
         "a text of texts within texts": ("f'" + "{f'" * 200 + "1" + "'}" * 200 + "'", "invalid value"),
         "comparisons chained": ("1" + "<1" * 20_000, "invalid raised value crashed stopped"),
         "a lambda in a lambda": ("lambda:" * 8_000 + "1", "invalid raised value crashed"),
         "an await of awaits": ("await " * 8_000 + "x", "invalid raised crashed"),
         "eight thousand names": (";".join(f"a{i}=1" for i in range(8000)), "value invalid stopped"),
         "five thousand parameters": (f"def f({','.join(f'a{i}' for i in range(5000))}): pass", "value invalid"),
-        "five thousand decorators": ("def d(f): return f\n" + "@d\n" * 5000 + "def f(): pass", "value recursion invalid"),
+        "five thousand decorators": (
+            "def d(f): return f\n" + "@d\n" * 5000 + "def f(): pass",
+            "value recursion invalid",
+        ),
         "a number of sixty thousand digits": ("9" * 60_000, "invalid value stopped"),
         "a number of sixty thousand hexadecimal digits": ("0x" + "f" * 60_000 + " and 0", "invalid value"),
         "a name of sixty thousand letters": ("a" * 60_000, "raised"),

@@ -59,11 +59,18 @@ class Aftermath:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def aftermath(request: pytest.FixtureRequest) -> AsyncIterator[Aftermath]:
-    wanted = {item.callspec.id for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")}
+    wanted = {
+        item.callspec.id
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+    }
     runs = [run for run in RUNS if _id(run) in wanted]
     options = Options(jail="require", engine="monty+cpython", min_workers=3, max_workers=16, warm_children=3)
     with laid() as baits:
-        async with MontySandbox(replace(options, engine="monty")) as monty, Engines(replace(options, min_workers=1)) as both:
+        async with (
+            MontySandbox(replace(options, engine="monty")) as monty,
+            Engines(replace(options, min_workers=1)) as both,
+        ):
             after = Aftermath(monty, both, baits, {}, [], {"monty": [], "cpython": []}, _machine())
             done = asyncio.Event()
             at_once = asyncio.Semaphore(TOGETHER)
@@ -106,7 +113,9 @@ def _machine() -> object:
 
 
 @pytest.mark.parametrize(("case", "engine"), RUNS, ids=[_id(run) for run in RUNS])
-async def test_a_hostile_program_ends_as_it_may_and_gets_nothing(aftermath: Aftermath, case: Case, engine: Engine) -> None:
+async def test_a_hostile_program_ends_as_it_may_and_gets_nothing(
+    aftermath: Aftermath, case: Case, engine: Engine
+) -> None:
     outcome = aftermath.outcomes[case.id, engine]
     assert case.end(outcome) in case.ends[engine], outcome
     assert outcome.engine == engine or case.category == "source"
@@ -141,7 +150,15 @@ async def test_afterwards_every_worker_is_whole(aftermath: Aftermath) -> None:
         assert {(outcome.value, outcome.engine) for outcome in outcomes} == {(190, engine)}
 
 
-OUTSIDE = ("the file", "the file by pathlib", "the file by descriptor", "the environment variable", "the listening port", "the abstract socket", "the descriptor that the portal holds open")
+OUTSIDE = (
+    "the file",
+    "the file by pathlib",
+    "the file by descriptor",
+    "the environment variable",
+    "the listening port",
+    "the abstract socket",
+    "the descriptor that the portal holds open",
+)
 
 
 async def test_outside_the_jail_the_baits_are_within_reach() -> None:
@@ -151,7 +168,13 @@ async def test_outside_the_jail_the_baits_are_within_reach() -> None:
         for name in OUTSIDE:
             code = programs[name].program(baits.values, "cpython").removesuffix("r\n") + "print(r)"
             done = await asyncio.to_thread(
-                subprocess.run, [sys.executable, "-c", code], check=False, capture_output=True, text=True, close_fds=False, timeout=60,
+                subprocess.run,
+                [sys.executable, "-c", code],
+                check=False,
+                capture_output=True,
+                text=True,
+                close_fds=False,
+                timeout=60,
             )
             assert done.stdout == "escaped\n", (name, done.stderr)
         assert len(baits.touched()) == 2
