@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from portal.sandbox.budget import OverBudget
-from portal.sandbox.wire import BYTES, VARINT, ProtocolError, few, fields, text, varints
+from portal.sandbox.wire import BYTES, MAX_VARINT_BYTES, VARINT, ProtocolError, few, fields, text, varints
 
 MAX_ARGUMENTS = 4_096
 """More in one call than any function has parameters."""
@@ -22,7 +22,6 @@ MAX_FRAMES = 64
 _NUMBER_BYTES = 4
 _FEW = 16
 _MANY = 4_096
-_MAX_WANTED_BYTES = 65_536
 
 
 class Kind(IntEnum):
@@ -181,9 +180,9 @@ def names(body: memoryview) -> list[str]:
     return [text(payload) for number, wire, _, payload in few(body, _MANY) if number == 1 and wire == BYTES]
 
 
-def futures(body: memoryview) -> list[int]:
-    """Return the calls that the program waits for."""
-    if len(body) > _MAX_WANTED_BYTES:
+def futures(body: memoryview, most: int) -> list[int]:
+    """Return the calls that the program waits for, of at most ``most`` that it may have begun."""
+    if len(body) > MAX_VARINT_BYTES * (most + 1):
         raise ProtocolError("a program that waits for too many calls")
     return [call for number, wire, _, part in fields(body) if number == 1 and wire == BYTES for call in varints(part)]
 

@@ -183,7 +183,7 @@ class Program:
         if event.kind is Kind.NAME:
             return requests.UNDEFINED_NAME
         if event.kind is Kind.FUTURES:
-            return await self._futures(events.futures(event.body))
+            return await self._futures(events.futures(event.body, self._max_suspensions))
         if event.kind is Kind.SYSTEM:
             return await self._system(events.system(event.body))
         raise ProtocolError("an event that answers nothing")
