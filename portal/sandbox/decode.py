@@ -1,9 +1,10 @@
 """From a worker's values to JSON, within a budget: what comes out is a tree of bounded size, whatever went in.
 
 Values travel as a list of nodes that refer to earlier nodes, so twenty nodes can stand for 10**12 elements. The budget
-counts by expansion, each visit of a shared node anew, and stops as soon as it is spent: the work is O(budget), for
-what is looked through is counted as well as what is found. No Python object is built before it is paid for, and only strings become dictionary keys: hashing a tuple that shares
-itself, or thousands of integers that collide, would hold the interpreter lock for hours.
+counts by expansion, each visit of a shared node anew, and stops as soon as it is spent: the work is O(budget), for what
+is looked through is counted as well as what is found. No Python object is built before it is paid for, and only strings
+become dictionary keys: hashing a tuple that shares itself, or thousands of integers that collide, would hold the
+interpreter lock for hours.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from portal.sandbox.wire import BYTES, VARINT, ProtocolError, few, fields, text,
 _SHARED = 4
 """How many times the nodes that were sent a value may be before it is weighed."""
 
+_CONTINUED = bytes(range(0x80, 0x100))
 _NOTHING = memoryview(b"")
 _SEQUENCES = frozenset({Kind.LIST, Kind.TUPLE, Kind.SET, Kind.FROZEN_SET})
 _PARENTS = _SEQUENCES | {Kind.DICT, Kind.NAMED_TUPLE, Kind.INSTANCE}
@@ -63,7 +65,7 @@ class Arena:
             if number in _PARENTS:
                 budget.read(len(payload))
             weight = 1
-            for child in _values(number, payload):
+            for child in _values(number, payload, most):
                 if child >= index:
                     raise ProtocolError("a node refers forward")
                 weight += self._weights[child]
@@ -104,11 +106,11 @@ class Arena:
         self, number: int, payload: memoryview, index: int, budget: Budget, depth: int, strict: bool
     ) -> Json:
         if number in _SEQUENCES:
-            return [self._expand(child, index, budget, depth, strict) for child in _children(payload, 1)]
+            return [self._expand(child, index, budget, depth, strict) for child in _children(payload, 1, budget.nodes)]
         if number == Kind.DICT:
             return self._mapping(payload, index, budget, depth, strict)
         if number == Kind.NAMED_TUPLE:
-            items = _children(payload, 3)
+            items = _children(payload, 3, budget.nodes)
             # The class's own name stands before them.
             parts = few(payload, 2 * len(items) + 2)
             names = [text(part) for field, kind, _, part in parts if field == 2 and kind == BYTES]
@@ -160,10 +162,13 @@ def pair(message: memoryview) -> tuple[int, int]:
     return key, value
 
 
-def _children(payload: memoryview, field: int) -> list[int]:
+def _children(payload: memoryview, field: int, most: int) -> list[int]:
     found: list[int] = []
-    for number, kind, value, part in fields(payload):
+    for number, kind, value, part in few(payload, 2 * most + 2):
         if number == field and kind == BYTES:
+            # As many numbers as bytes that end one, counted before any is read.
+            if len(found) + len(part.tobytes().translate(None, _CONTINUED)) > most:
+                raise OverBudget("nodes", most)
             found += varints(part)
         elif number == field and kind == VARINT:
             found.append(value)
@@ -184,12 +189,12 @@ def _attributes(payload: memoryview) -> memoryview:
     return next((part for field, kind, _, part in few(payload, 16) if field == 3 and kind == BYTES), _NOTHING)
 
 
-def _values(number: int, payload: memoryview) -> Iterable[int]:
+def _values(number: int, payload: memoryview, most: int) -> Iterable[int]:
     """Return the nodes that stand in this one, keys left out."""
     if number in _SEQUENCES:
-        return _children(payload, 1)
+        return _children(payload, 1, most)
     if number == Kind.NAMED_TUPLE:
-        return _children(payload, 3)
+        return _children(payload, 3, most)
     if number in _PARENTS:
         return (value for _, value in _pairs(payload if number == Kind.DICT else _attributes(payload)))
     return ()

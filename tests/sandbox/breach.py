@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import socket
 import struct
 import subprocess
@@ -38,27 +39,28 @@ _REQUEST = struct.Struct("<7q")
 _ANSWER = struct.Struct("<q")
 
 # fmt: off
-_CODE = bytes.fromhex("".join((
-    "48bb0000000010000000",                      # mov rbx, PAGE
-    "4989dc" "4c8dab38100000",                   # next: mov r12, rbx; lea r13, [rbx + 4152]
-    "31c0" "31ff" "4c89e6" "4c89ea" "4c29e2",    # fill: read(0, r12, r13 - r12)
-    "0f05" "4885c0" "0f8e87000000",              # syscall; jump to leave at the end of the line
-    "4901c4" "4d39ec" "72e0",                    # add r12, rax; fill until r13
-    "488b8300100000" "488bbb08100000",           # mov rax, number; mov rdi, first
-    "488bb310100000" "488b9318100000",           # mov rsi, second; mov rdx, third
-    "4c8b9320100000" "4c8b8328100000",           # mov r10, fourth; mov r8, fifth
-    "4c8b8b30100000",                            # mov r9, sixth
-    "480fbaf03e" "7204" "0f05" "eb0b",           # bit 62 asks for the old door; syscall; jump to answer
-    "53" "89fb" "89f1" "cd80" "5b" "4863c0",     # int 0x80 with ebx, ecx
-    "48898300100000",                            # answer: mov result, rax
-    "4989dc" "4c8dab08100000",                   # mov r12, rbx; lea r13, [rbx + 4104]
-    "b801000000" "bf01000000",                   # drain: write(1, r12, r13 - r12)
-    "4c89e6" "4c89ea" "4c29e2" "0f05",
-    "4885c0" "7e0d" "4901c4" "4d39ec" "72de",    # until r13
-    "e957ffffff",                                # jump to next
-    "b8e7000000" "31ff" "0f05",                  # leave: exit_group(0)
-)))
+_ASSEMBLED = """
+    48 bb 00 00 00 00 10 00 00 00                       mov rbx, PAGE
+    49 89 dc   4c 8d ab 38 10 00 00             next:   mov r12, rbx; lea r13, [rbx + 4152]
+    31 c0   31 ff   4c 89 e6   4c 89 ea   4c 29 e2      fill: read(0, r12, r13 - r12)
+    0f 05   48 85 c0   0f 8e 87 00 00 00                syscall; at the end of the line: leave
+    49 01 c4   4d 39 ec   72 e0                         add r12, rax; fill until r13
+    48 8b 83 00 10 00 00   48 8b bb 08 10 00 00         mov rax, [rbx + 4096]; rdi
+    48 8b b3 10 10 00 00   48 8b 93 18 10 00 00         rsi, rdx
+    4c 8b 93 20 10 00 00   4c 8b 83 28 10 00 00         r10, r8
+    4c 8b 8b 30 10 00 00                                r9
+    48 0f ba f0 3e   72 04   0f 05   eb 0b              btr rax, 62; jc old; syscall; jmp answer
+    53   89 fb   89 f1   cd 80   5b   48 63 c0          old: ebx, ecx; int 0x80
+    48 89 83 00 10 00 00                                answer: mov [rbx + 4096], rax
+    49 89 dc   4c 8d ab 08 10 00 00                     mov r12, rbx; lea r13, [rbx + 4104]
+    b8 01 00 00 00   bf 01 00 00 00                     drain: write(1, r12, r13 - r12)
+    4c 89 e6   4c 89 ea   4c 29 e2   0f 05              syscall
+    48 85 c0   7e 0d   49 01 c4   4d 39 ec   72 de      leave at its end; drain until r13
+    e9 57 ff ff ff                                      jmp next
+    b8 e7 00 00 00   31 ff   0f 05                      leave: exit_group(0)
+"""
 # fmt: on
+_CODE = bytes.fromhex("".join(re.findall(r"^ +((?:[0-9a-f]{2} +)+)", _ASSEMBLED, re.MULTILINE)))
 
 _PYTHON = f"""
 import os, struct, sys
@@ -146,7 +148,7 @@ def _monty(layers: frozenset[str], program: Path, extra: str, popen: dict[str, A
     given: dict[str, Any] = {"env": {}, "close_fds": True, "cwd": "/", "stderr": subprocess.DEVNULL} | popen
     with ours:
         with theirs:
-            process = subprocess.Popen(command, stdin=theirs, stdout=theirs, **given)
+            process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno(), **given)
         try:
             yield Native(ours, process.pid, os.getpid())
         finally:
@@ -182,7 +184,7 @@ def _zygote(layers: frozenset[str], extra: str, popen: str) -> forks.Zygote:
     command = _command(_proven("cpython", extra), layers)
     zygote = forks.Zygote(Jail(command, (), launcher=True))
     start, given = subprocess.Popen, json.loads(popen)
-    with mock.patch.object(forks.subprocess, "Popen", lambda *a, **k: start(*a, **(k | given))):
+    with mock.patch.object(subprocess, "Popen", lambda *a, **k: start(*a, **(k | given))):
         child, ours = zygote.fork()
     ours.close()
     child.kill()

@@ -87,7 +87,7 @@ def _case(category: str, head: str, body: str) -> Case:
     for note in notes:
         engine, colon, words = note.partition(":")
         if colon:
-            ends[ENGINES[ENGINES.index(engine)]] = _words(words)  # type: ignore[arg-type]
+            ends[ENGINES[ENGINES.index(engine)]] = _words(words)
         else:
             reading = note
     if not ends or not all(ends.values()) or reading not in {"", "attempt", "native", "frames"}:

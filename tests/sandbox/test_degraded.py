@@ -46,7 +46,7 @@ def serving(host: str, folder: Path) -> Iterator[running.Running]:
         return start([arguments[0], "-m", "tests.sandbox.degraded", host, *arguments[3:]], **rest)  # type: ignore[call-overload, no-any-return]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running.subprocess, "Popen", there)
+        patch.setattr(subprocess, "Popen", there)
         with running.portal(folder, CONFIG.format("degrade")) as portal:
             patch.undo()
             yield portal
@@ -83,7 +83,12 @@ asyncio.run(main())
 def test_require_stays_down_and_degrade_runs_and_both_name_each_missing_layer(host: str) -> None:
     missing = HOSTS[host][1]
     done = subprocess.run(
-        [sys.executable, "-c", SANDBOX, host], check=False, cwd=running.ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", SANDBOX, host],
+        check=False,
+        cwd=running.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -103,7 +108,8 @@ def named(text: str) -> set[str]:
     return {layer for layer in LAYERS if layer in text}
 
 
-HOST, MISSING = "no new namespaces", HOSTS["no new namespaces"][1]
+HOST = "no new namespaces"
+MISSING = set(HOSTS[HOST][1])
 
 
 def test_a_portal_that_requires_the_jail_does_not_start(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def armed(step: str, killer: Killer, patch: pytest.MonkeyPatch) -> None:
 
 
 def idle(sandbox: Any) -> int:
-    return sandbox.idle if isinstance(sandbox, CPythonSandbox) else sandbox._runners.idle  # type: ignore[no-any-return]
+    return sandbox.idle if isinstance(sandbox, CPythonSandbox) else sandbox._runners.idle
 
 
 async def until(condition: Callable[[], bool]) -> None:
