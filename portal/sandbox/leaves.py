@@ -45,6 +45,7 @@ class Kind:
     CYCLE = 30
     COMPLEX = 31
     MODULE = 32
+    DECIMAL = 33
 
 
 MAX_INT_BITS = 1024
@@ -64,6 +65,7 @@ _NAMES = {
     Kind.CYCLE: "a value that contains itself",
     Kind.COMPLEX: "a complex number",
     Kind.MODULE: "a module",
+    Kind.DECIMAL: "a Decimal (use float(…) or str(…))",
 }
 
 
@@ -109,7 +111,7 @@ def leaf(number: int, payload: memoryview, budget: Budget, *, strict: bool) -> J
         raise NotJson(f"{_NAMES[number]} has no JSON form")
     if number == Kind.BYTES:
         return base64.b64encode(payload).decode("ascii")
-    if number in {Kind.REPR, Kind.CYCLE, Kind.BUILTIN}:
+    if number in {Kind.REPR, Kind.CYCLE, Kind.BUILTIN, Kind.DECIMAL}:
         return text(payload)
     if number in {Kind.EXCEPTION, Kind.TYPE, Kind.FUNCTION, Kind.MODULE}:
         return _named(number, payload)
