@@ -19,6 +19,7 @@ import uvloop
 from portal.sandbox.contract import Limits, Options
 from portal.sandbox.engines import Engines
 from portal.sandbox.monty import MontySandbox
+from portal.serve import _settle
 from tests.sandbox.baits import laid
 from tests.sandbox.conftest import DESK, Desk
 from tests.sandbox.corpus import corpus
@@ -60,6 +61,7 @@ async def measure(only: Sequence[str]) -> None:
                 (case.program(baits.values, engine), engine == "monty") for case in cases for engine in case.ends
             ]
             busy = [("while True: pass", True)] * 100
+            _settle()
             print("| loop lag, ms | ticks | p50 | p99 | max |\n|---|---|---|---|---|")
             _row(f"{len(busy)} programs that only compute, {TOGETHER} at once", await lags(all_of(busy)))
             late = await lags(all_of(hostile))

@@ -383,9 +383,9 @@ def _sweep(jail: str, world: World, extra: dict[str, Any]) -> str:
             if result not in {-errno.EPERM, -errno.ENOSYS}:
                 through.append(hex(number))
     if jail == "monty":
-        with opened(jail, ("unprivileged user", "no new privileges", "seccomp"), world.program, extra) as native:
-            with contextlib.suppress(Died):
-                through.append(f"the old door: {native.call(20, old=True)}")
+        layers = ("unprivileged user", "no new privileges", "seccomp")
+        with opened(jail, layers, world.program, extra) as native, contextlib.suppress(Died):
+            through.append(f"the old door: {native.call(20, old=True)}")
     return ", ".join(through) or "refused"
 
 

@@ -67,7 +67,7 @@ def moment(kind: int, *parts: int) -> bytes:
     return put_bytes(kind, b"".join(put_varint(at, part) for at, part in enumerate(parts, 1)))
 
 
-P, O, N = ProtocolError, OverBudget, NotJson
+P, B, N = ProtocolError, OverBudget, NotJson
 FORGED: dict[str, tuple[Callable[[], Any], Any]] = {
     # Numbers and fields.
     "a number that does not end": (lambda: varints(memoryview(b"\x80" * 9)), P),
@@ -94,8 +94,8 @@ FORGED: dict[str, tuple[Callable[[], Any], Any]] = {
     "print of a pair in two halves": (lambda: list(events.printed(memoryview(put_bytes(1, put_bytes(2, CESU))))), P),
     "print of an overlong NUL": (lambda: list(events.printed(memoryview(put_bytes(1, put_bytes(2, OVERLONG))))), P),
     "print of NUL": (lambda: list(events.printed(memoryview(put_bytes(1, put_bytes(2, b"\0"))))), ["\0"]),
-    "a call of five thousand names": (parsed(events.call, put_bytes(3, b"") * 5_000), O),
-    "a call of five thousand arguments": (parsed(events.call, put_bytes(2, b"\x01" * 20_000)), O),
+    "a call of five thousand names": (parsed(events.call, put_bytes(3, b"") * 5_000), B),
+    "a call of five thousand arguments": (parsed(events.call, put_bytes(2, b"\x01" * 20_000)), B),
     "a name that is more than a pair": (parsed(events.call, put_bytes(3, put_varint(9, 1) * 20)), P),
     "waiting for more calls than there can be": (lambda: events.futures(memoryview(put_bytes(1, b"\x01" * 6_000)), 500), P),
     "a sleep that is not a number": (parsed(events.seconds, b"\x09" + struct.pack("<d", float("nan"))), 0.0),
@@ -116,18 +116,18 @@ FORGED: dict[str, tuple[Callable[[], Any], Any]] = {
     "a node without a kind": (value(b""), P),
     "a node of an unknown kind": (value(put_bytes(34, b"")), P),
     "a node of a kind that was given up": (value(put_bytes(10, b"")), P),
-    "more nodes than allowed": (value(*[number(2)] * 1_100), O),
-    "a list that doubles eleven times": (value(number(2), *(sequence(n, n) for n in range(11))), O),
-    "a list nested seventeen deep": (value(*deep(17)), O),
+    "more nodes than allowed": (value(*[number(2)] * 1_100), B),
+    "a list that doubles eleven times": (value(number(2), *(sequence(n, n) for n in range(11))), B),
+    "a list nested seventeen deep": (value(*deep(17)), B),
     "a list nested sixteen deep": (value(*deep(16)), json.loads("[" * 16 + "1" + "]" * 16)),
-    "an argument nested seventeen deep": (argument(*deep(17)), O),
+    "an argument nested seventeen deep": (argument(*deep(17)), B),
     "keys that come twice": (value(text("k"), number(2), number(4), mapping((0, 1), (0, 2))), {"k": 2}),
     "keys that become the same": (value(number(2), text("1"), mapping((0, 0), (1, 1))), {"1": "1"}),
     "a key that is a list": (argument(sequence(), mapping((0, 0))), N),
     # Values: leaves.
     "text that is not UTF-8": (value(put_bytes(8, b"\xff")), P),
     "text with half a surrogate pair": (value(put_bytes(8, SURROGATE)), P),
-    "text longer than allowed": (value(text("x" * 10_001)), O),
+    "text longer than allowed": (value(text("x" * 10_001)), B),
     "text that is a number": (value(put_varint(8, 1)), ""),
     "a number that is text": (value(put_bytes(5, b"1")), P),
     "the largest number": (value(number(HUGE)), -(2**63)),
@@ -140,7 +140,7 @@ FORGED: dict[str, tuple[Callable[[], Any], Any]] = {
     "a large number with zeros before it": (value(put_bytes(6, put_bytes(2, bytes(100) + b"\x01"))), 1),
     "a number of 1,032 bits": (value(put_bytes(6, put_bytes(2, b"\xff" * 129))), "<an integer of 1032 bits>"),
     "a number of 1,032 bits, as an argument": (argument(put_bytes(6, put_bytes(2, b"\xff" * 129))), N),
-    "a number larger than the budget": (value(put_bytes(6, put_bytes(2, b"\xff" * 10_000))), O),
+    "a number larger than the budget": (value(put_bytes(6, put_bytes(2, b"\xff" * 10_000))), B),
     "a number of five parts": (value(put_bytes(6, put_varint(1, 0) * 5)), P),
     "the 99th of the 99th month": (value(moment(17, 2020, 99, 99)), P),
     "a date of the year 2**64 - 1": (value(moment(17, HUGE, 1, 1)), P),
