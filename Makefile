@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: help run test check conformance bench bench-search clients backstage docs lock new-server clean
+.PHONY: help run test check conformance bench bench-search bench-lag clients backstage docs lock new-server clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ bench: $(VENV)/.installed ## medians and ratios against a direct call and FastMC
 
 bench-search: $(VENV)/.installed ## time and recall of search, beside FastMCP's BM25 transform
 	$(BIN)/python -m bench.search
+
+bench-lag: $(VENV)/.installed ## how long the event loop is kept from others while hostile programs run
+	$(BIN)/python -m bench.lag
 
 clients: $(VENV)/.installed ## log real MCP clients in and let each list the tools (Node from PyPI, packages from npm)
 	$(BIN)/python -m tests.clients.run $(ARGS)

@@ -13,6 +13,10 @@ INLINE_NODES, INLINE_BYTES = 1_000, 65_536
 """What is decoded at once; more goes to a thread. By expansion, too: 100 bytes can stand for very much."""
 
 
+READ_BYTES = 32
+"""What a container of honest values takes for each of them: two node numbers, and what stands around them."""
+
+
 class OverBudget(Exception):
     """The value is larger than allowed. ``limit`` names the field of Limits."""
 
@@ -36,6 +40,7 @@ class Budget:
     limit_bytes: str
     spent_bytes: int = 0
     spent_nodes: int = 0
+    spent_read: int = 0
 
     def inline(self) -> Budget:
         """Return the part of a fresh budget that may be spent on the event loop."""
@@ -49,6 +54,15 @@ class Budget:
             raise OverBudget("nodes", self.nodes)
         if self.spent_bytes > self.bytes:
             raise OverBudget(self.limit_bytes, self.bytes)
+
+    def read(self, size: int) -> None:
+        """Charge ``size`` bytes that are looked through before it is known what stands in them. Raises OverBudget.
+
+        Else a container of a megabyte that holds nothing, visited for each of 200,000 nodes, would cost hours.
+        """
+        self.spent_read += size
+        if self.spent_read > READ_BYTES * self.nodes + self.bytes:
+            raise OverBudget("nodes", self.nodes)
 
 
 async def decoded(decode: Callable[[Budget], T], budget: Budget) -> tuple[T, int]:

@@ -6,10 +6,22 @@ Nothing of an event is turned into Python values until a budget exists (decode.p
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from portal.sandbox.wire import BYTES, VARINT, ProtocolError, fields, text, varints
+from portal.sandbox.budget import OverBudget
+from portal.sandbox.wire import BYTES, MAX_VARINT_BYTES, VARINT, ProtocolError, few, fields, text, varints
+
+MAX_ARGUMENTS = 4_096
+"""More in one call than any function has parameters."""
+
+MAX_FRAMES = 64
+"""So many of a traceback are read, half of them from its end."""
+
+_NUMBER_BYTES = 4
+_FEW = 16
+_MANY = 4_096
 
 
 class Kind(IntEnum):
@@ -83,17 +95,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class ErrorEvent:
-    """The program failed with a Python exception."""
+    """The program failed with a Python exception. ``omitted`` frames of its traceback were not read."""
 
     error: str
     message: str
     frames: tuple[Frame, ...]
+    omitted: int = 0
 
 
 def event(data: bytes) -> Event:
     """Parse one frame. Raises ProtocolError."""
     kind, body, cpu_us = 0, memoryview(b""), 0
-    for number, wire, value, payload in fields(memoryview(data)):
+    for number, wire, value, payload in few(memoryview(data), _FEW):
         if wire == BYTES and number <= Kind.FATAL:
             if kind:
                 raise ProtocolError("an event of two kinds")
@@ -105,23 +118,25 @@ def event(data: bytes) -> Event:
     return Event(Kind(kind), body, cpu_us)
 
 
-def printed(body: memoryview) -> list[str]:
-    """Return the texts of a print event."""
-    return [
+def printed(body: memoryview) -> Iterator[str]:
+    """Yield the texts of a print event, as they are asked for."""
+    return (
         text(part)
-        for number, wire, _, segment in fields(body)
+        for number, wire, _, segment in few(body, _MANY)
         if number in {1, 3} and wire == BYTES
-        for field, kind, _, part in fields(segment)
+        for field, kind, _, part in few(segment, _FEW)
         if field == 2 and kind == BYTES
-    ]
+    )
 
 
 def call(body: memoryview) -> CallEvent:
-    """Parse a call."""
+    """Parse a call. Raises OverBudget for more than MAX_ARGUMENTS."""
     function, call_id, eager, arena = "", 0, False, memoryview(b"")
     args: list[int] = []
     kwargs: list[tuple[int, int]] = []
-    for number, wire, value, payload in fields(body):
+    for seen, (number, wire, value, payload) in enumerate(fields(body)):
+        if seen > MAX_ARGUMENTS or (number == 2 and len(payload) > _NUMBER_BYTES * MAX_ARGUMENTS):
+            raise OverBudget("nodes", MAX_ARGUMENTS)
         if wire == VARINT:
             if number == 4:
                 call_id = value
@@ -141,7 +156,7 @@ def call(body: memoryview) -> CallEvent:
 def system(body: memoryview) -> SystemEvent:
     """Parse a system call."""
     operation, call_id, eager, found = 0, 0, False, memoryview(b"")
-    for number, wire, value, payload in fields(body):
+    for number, wire, value, payload in few(body, _FEW):
         if wire == VARINT and number == 1:
             call_id = value
         elif wire == VARINT and number == 51:
@@ -153,7 +168,7 @@ def system(body: memoryview) -> SystemEvent:
 
 def seconds(body: memoryview) -> float:
     """Return the duration of a sleep: 0 for what is not a duration."""
-    for number, _, _, payload in fields(body):
+    for number, _, _, payload in few(body, _FEW):
         if number == 1 and len(payload) == 8:
             found: float = struct.unpack("<d", payload)[0]
             return found if 0 < found < 1e9 else 0.0
@@ -162,18 +177,20 @@ def seconds(body: memoryview) -> float:
 
 def names(body: memoryview) -> list[str]:
     """Return the strings of field 1: imported modules, an undefined name, findings, a fatal message."""
-    return [text(payload) for number, wire, _, payload in fields(body) if number == 1 and wire == BYTES]
+    return [text(payload) for number, wire, _, payload in few(body, _MANY) if number == 1 and wire == BYTES]
 
 
-def futures(body: memoryview) -> list[int]:
-    """Return the calls that the program waits for."""
+def futures(body: memoryview, most: int) -> list[int]:
+    """Return the calls that the program waits for, of at most ``most`` that it may have begun."""
+    if len(body) > MAX_VARINT_BYTES * (most + 1):
+        raise ProtocolError("a program that waits for too many calls")
     return [call for number, wire, _, part in fields(body) if number == 1 and wire == BYTES for call in varints(part)]
 
 
 def complete(body: memoryview) -> tuple[int, memoryview]:
     """Return the root and the arena of a program's value."""
     root, arena = 0, memoryview(b"")
-    for number, wire, value, payload in fields(body):
+    for number, wire, value, payload in few(body, _FEW):
         if number == 1 and wire == VARINT:
             root = value
         elif number == 2 and wire == BYTES:
@@ -188,11 +205,11 @@ def dump(body: memoryview) -> bytes:
 
 def error(body: memoryview) -> ErrorEvent:
     """Parse an exception with its traceback."""
-    for number, wire, _, raised in fields(body):
+    for number, wire, _, raised in few(body, _FEW):
         if number == 1 and wire == BYTES:
             name, message = "", ""
-            frames: list[Frame] = []
-            for field, kind, _, payload in fields(raised):
+            frames: list[memoryview] = []
+            for field, kind, _, payload in few(raised, _MANY):
                 if kind != BYTES:
                     continue
                 if field == 1:
@@ -200,15 +217,17 @@ def error(body: memoryview) -> ErrorEvent:
                 elif field == 2:
                     message = text(payload)
                 elif field == 3:
-                    frames.append(_frame(payload))
-            return ErrorEvent(name, message, tuple(frames))
+                    frames.append(payload)
+            omitted = max(0, len(frames) - MAX_FRAMES)
+            del frames[MAX_FRAMES // 2 : MAX_FRAMES // 2 + omitted]
+            return ErrorEvent(name, message, tuple(map(_frame, frames)), omitted)
     raise ProtocolError("an error without an exception")
 
 
 def _frame(body: memoryview) -> Frame:
     filename, function, carets = "", "", True
     start = end = (0, 0)
-    for number, wire, value, payload in fields(body):
+    for number, wire, value, payload in few(body, _FEW):
         if wire == VARINT and number == 6:
             carets = not value
         elif number == 1:
@@ -224,7 +243,7 @@ def _frame(body: memoryview) -> Frame:
 
 def _pair(message: memoryview) -> tuple[int, int]:
     first = second = 0
-    for number, wire, value, _ in fields(message):
+    for number, wire, value, _ in few(message, _FEW):
         if wire == VARINT and number == 1:
             first = value
         elif wire == VARINT and number == 2:

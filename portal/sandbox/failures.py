@@ -15,6 +15,7 @@ from portal.sandbox.events import ErrorEvent, Frame
 MAX_FRAMES = 6
 MAX_SOURCE_CHARS = 160
 MAX_MESSAGE_CHARS = 4_000
+MAX_NAME_CHARS = 200
 _FEED_FILE = "<python-input-"
 _UNSUPPORTED = re.compile(r"The monty syntax parser does not yet support (.+)", re.DOTALL)
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
@@ -95,10 +96,10 @@ def from_error(
     What the worker refused before anything ran (``started`` is false) is ``invalid``, and so is a module that does not
     exist, unless a call was made before (``called``). ``known`` names the modules that could have been imported.
     """
-    message = error.message[:MAX_MESSAGE_CHARS]
-    said = f"{error.error}: {message}" if message else error.error
+    message, name = error.message[:MAX_MESSAGE_CHARS], error.error[:MAX_NAME_CHARS]
+    said = f"{name}: {message}" if message else name
     line = next((frame.line for frame in reversed(error.frames) if _own(frame)), None)
-    trace = traceback(error.frames, code, said)
+    trace = traceback(error.frames, code, said, error.omitted)
     limit = _limit(error)
     if limit:
         return over_limit(limit, limits, line=line, trace=trace)
@@ -106,7 +107,7 @@ def from_error(
         return Failure("invalid", said, trace, line=line)
     if not started and error.error == "NotImplementedError":
         found = _unsupported(message)
-        return Failure("invalid", found, traceback(error.frames, code, found), line=line)
+        return Failure("invalid", found, traceback(error.frames, code, found, error.omitted), line=line)
     missing = error.error in {"ModuleNotFoundError", "ImportError"} and not called
     return Failure("invalid" if missing else "raised", said, trace, line=line, hint=_hint(error, known))
 
@@ -124,8 +125,11 @@ def over_budget(error: OverBudget, limits: Limits) -> Failure:
     return over_limit(error.limit, limits)
 
 
-def traceback(frames: Sequence[Frame], code: str, last: str) -> str:
-    """Return a traceback as Python prints it, with the program's own lines, or "" when there is no frame to show."""
+def traceback(frames: Sequence[Frame], code: str, last: str, omitted: int = 0) -> str:
+    """Return a traceback as Python prints it, with the program's own lines, or "" when there is no frame to show.
+
+    ``omitted`` frames are left out in the middle of ``frames`` already.
+    """
     shown = [frame for frame in frames if _own(frame)]
     if not shown:
         return ""
@@ -135,14 +139,14 @@ def traceback(frames: Sequence[Frame], code: str, last: str) -> str:
     for frame in head:
         out += _frame(frame, lines)
     if len(head) + len(tail) < len(shown):
-        out.append(f"  … {len(shown) - len(head) - len(tail)} frames more")
+        out.append(f"  … {len(shown) - len(head) - len(tail) + omitted} frames more")
     for frame in tail:
         out += _frame(frame, lines)
     return "\n".join([*out, last])
 
 
 def _frame(frame: Frame, lines: Sequence[str]) -> list[str]:
-    where = f", in {frame.function}" if frame.function else ""
+    where = f", in {frame.function[:MAX_NAME_CHARS]}" if frame.function else ""
     out = [f'  File "program.py", line {frame.line}{where}']
     if not 1 <= frame.line <= len(lines):
         return out

@@ -61,6 +61,7 @@ class Jail:
         self.problems: dict[str, str] = {}
         self.root = os.geteuid() == 0
         self.isolated = False
+        self.rooted = False
         self.spaces = 0 if "network, ipc, uts and mount namespaces" in plan["without"] else SPACES
         self.user_outside = os.geteuid()
         self.files = {path: os.open(source, os.O_PATH | os.O_CLOEXEC) for path, source in plan["files"].items()}
@@ -90,7 +91,8 @@ class Jail:
             self.isolated = self.spaces != 0 and libc.unshare(self.spaces) == 0
             if self.isolated:
                 self.step("empty root", self.empty_root)
-            self.drop_bounding_set()
+            # Only root may: who has become nobody cannot any more.
+            self.step("no capabilities", self.drop_bounding_set)
             self.step("unprivileged user", self.become_nobody)
         with_root = self.isolated
         self.user_outside = os.geteuid()
@@ -157,6 +159,7 @@ class Jail:
         check(libc.syscall(self.calls["pivot_root"], b".", b"."), "pivot_root")
         check(libc.umount2(b".", 2), "umount")
         os.chdir("/")
+        self.rooted = True
 
     def drop_bounding_set(self) -> None:
         for capability in range(64):
@@ -241,7 +244,7 @@ def main(arguments: list[str]) -> None:
         jail.step("closed descriptors", jail.close_descriptors)
         jail.step("seccomp", jail.filter)
         zygote.serve(jail, base_bytes)
-    target = "/monty" if "empty root" not in jail.problems else plan["files"]["/monty"]
+    target = "/monty" if jail.rooted else plan["files"]["/monty"]
     jail.step("closed descriptors", jail.close_descriptors)
     jail.step("seccomp", jail.filter)
     os.execve(target, ["monty", "subprocess"], {})  # noqa: S606

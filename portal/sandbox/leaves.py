@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from portal.sandbox.budget import Budget, NotJson
 from portal.sandbox.contract import Json
-from portal.sandbox.wire import BYTES, VARINT, ProtocolError, fields, signed32, text
+from portal.sandbox.wire import BYTES, VARINT, ProtocolError, few, fields, signed32, text
 
 
 class Kind:
@@ -45,6 +45,7 @@ class Kind:
     CYCLE = 30
     COMPLEX = 31
     MODULE = 32
+    DECIMAL = 33
 
 
 MAX_INT_BITS = 1024
@@ -64,18 +65,19 @@ _NAMES = {
     Kind.CYCLE: "a value that contains itself",
     Kind.COMPLEX: "a complex number",
     Kind.MODULE: "a module",
+    Kind.DECIMAL: "a Decimal (use float(…) or str(…))",
 }
 
 
 def big(payload: memoryview, budget: Budget, *, strict: bool) -> Json:
     """Return an integer of more than 64 bits. Raises OverBudget, NotJson."""
+    budget.pay(SCALAR_BYTES + len(payload))
     negative, magnitude = 0, memoryview(b"")
-    for number, kind, value, part in fields(payload):
+    for number, kind, value, part in few(payload, 4):
         if number == 1 and kind == VARINT:
             negative = value
         elif number == 2 and kind == BYTES:
             magnitude = part
-    budget.pay(SCALAR_BYTES + len(magnitude))
     if len(magnitude) * 8 > MAX_INT_BITS:
         if strict:
             raise NotJson("an integer of more than 309 digits; pass it as a string")
@@ -109,7 +111,7 @@ def leaf(number: int, payload: memoryview, budget: Budget, *, strict: bool) -> J
         raise NotJson(f"{_NAMES[number]} has no JSON form")
     if number == Kind.BYTES:
         return base64.b64encode(payload).decode("ascii")
-    if number in {Kind.REPR, Kind.CYCLE, Kind.BUILTIN}:
+    if number in {Kind.REPR, Kind.CYCLE, Kind.BUILTIN, Kind.DECIMAL}:
         return text(payload)
     if number in {Kind.EXCEPTION, Kind.TYPE, Kind.FUNCTION, Kind.MODULE}:
         return _named(number, payload)

@@ -238,7 +238,8 @@ class Program:
             raise _Ended(await self._death(error.reason)) from None
         finally:
             timer.cancel()
-        self._cpu_us = max(self._cpu_us, event.cpu_us)
+        # No more than it can have had: on CPython it is the program that says so.
+        self._cpu_us = min(max(self._cpu_us, event.cpu_us), int((limits.cpu_s + CPU_GRACE_S) * 1_000_000))
         self._started = self._started or event.cpu_us > self._prelude_us or self._suspensions > 0
         if self._calls.revoked.done():
             raise _Ended(_revoked(self._calls.revoked.result()))
@@ -261,14 +262,21 @@ class Program:
     async def _answer(self, event: Event) -> bytes:
         """Return the request that answers a suspension, b"" when a person has to act first."""
         if event.kind is Kind.CALL:
-            return await self._call(events.call(event.body))
+            return await self._call(self._arguments(event))
         if event.kind is Kind.NAME:
             return requests.UNDEFINED_NAME
         if event.kind is Kind.FUTURES:
-            return await self._futures(events.futures(event.body))
+            return await self._futures(events.futures(event.body, self._max_suspensions))
         if event.kind is Kind.SYSTEM:
             return await self._system(events.system(event.body))
         raise ProtocolError("an event that answers nothing")
+
+    def _arguments(self, event: Event) -> events.CallEvent:
+        try:
+            return events.call(event.body)
+        except OverBudget as error:
+            message = f"limit {error.limit}: more than {error.allowed:,} arguments in one call"
+            raise _Ended(Failure("limit", message, limit=error.limit)) from None
 
     async def _call(self, call: events.CallEvent) -> bytes:
         try:
@@ -352,6 +360,10 @@ class Program:
 
     def _print(self, event: Event) -> None:
         for text in events.printed(event.body):
+            if not self._printed_left:
+                # What is not kept is not even looked at.
+                self._cut = self._cut or bool(text)
+                break
             kept = self._print_text(text)
             if kept and self._tell is not None:
                 self._tell(kept)
@@ -360,7 +372,7 @@ class Program:
         """Keep what there is room for, and return it."""
         # A character is at most four bytes: the cheap test decides all but the last piece.
         if 4 * len(text) > self._printed_left:
-            kept = text.encode()[: self._printed_left].decode("utf-8", "ignore")
+            kept = text[: self._printed_left].encode()[: self._printed_left].decode("utf-8", "ignore")
             self._cut = self._cut or len(kept) < len(text)
             text = kept
         self._printed_left -= len(text.encode())

@@ -56,6 +56,17 @@ def fields(data: memoryview) -> Iterator[Field]:
         at += size
 
 
+def few(data: memoryview, most: int) -> Iterator[Field]:
+    """Yield the fields of a message that has at most ``most`` of them. Raises ProtocolError.
+
+    Looking at a field costs more than sending it: what reads on the event loop must know where it ends.
+    """
+    for count, field in enumerate(fields(data)):
+        if count >= most:
+            raise ProtocolError("a message of too many fields")
+        yield field
+
+
 def varints(packed: memoryview) -> list[int]:
     """Return the numbers of a packed repeated field. Raises ProtocolError."""
     found: list[int] = []

@@ -198,9 +198,8 @@ class Worker:
     async def close(self) -> str:
         """Kill the process and wait for its end. Return what its launcher said on its way, if it never started."""
         self.kill()
-        self._writer.close()
-        with contextlib.suppress(ConnectionError):
-            await self._writer.wait_closed()
+        # Not the writer's own close: who was cancelled while waiting for it could never wait for it again.
+        self._writer.transport.abort()
         return await asyncio.get_running_loop().run_in_executor(None, self._reap)
 
     def rest(self) -> None:

@@ -151,12 +151,12 @@ def test_any_bytes_are_an_event_or_a_protocol_error(data: bytes) -> None:
     except ProtocolError:
         return
     for parse in (
-        events.printed,
+        lambda body: list(events.printed(body)),
         events.call,
         events.system,
         events.seconds,
         events.names,
-        events.futures,
+        lambda body: events.futures(body, 500),
         events.complete,
         events.error,
     ):

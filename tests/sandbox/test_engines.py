@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from portal.programs.reply import succeeded
 from portal.sandbox.contract import CallPaused, Json, Limits, Options, PendingCall
 from portal.sandbox.engines import Engines
 from portal.sandbox.gaps import gap
+from portal.sections import SandboxSection
 from tests.sandbox.conftest import DESK, LIMITS, Desk
 from tests.sandbox.realistic import MODULES, programs, world
 from tests.sandbox.test_jail import needs_jail
@@ -23,7 +25,9 @@ CORPUS = programs()
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def both() -> AsyncIterator[Engines]:
-    async with Engines(Options(jail="require", engine="monty+cpython", min_workers=2, warm_children=3)) as opened:
+    """With the engine that a portal has unless settings say otherwise."""
+    engine = SandboxSection().engine
+    async with Engines(Options(jail="require", engine=engine, min_workers=2, warm_children=3)) as opened:
         yield opened
 
 
@@ -38,6 +42,9 @@ async def test_a_realistic_program_returns_what_it_should(both: Engines, name: s
     outcome = await both.run(code, MODULES, world, Limits(wall_s=20.0))
     assert outcome.failure is None, outcome
     assert outcome.value == value
+    reply = succeeded(outcome, [], Shown(json.dumps(outcome.value)), elapsed_ms=1.0).text
+    assert ("(ran on cpython)" in reply) == (outcome.engine == "cpython")
+    assert "(ran on monty)" not in reply
 
 
 @needs_jail

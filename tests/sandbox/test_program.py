@@ -41,6 +41,7 @@ async def run(sandbox: MontySandbox, code: str, desk: Desk | None = None, limits
          ["2020-01-02", "2020-01-02T03:00:00+00:00", 86400.0]),
         ("[float('nan'), float('inf'), 0.5]", ["NaN", "Infinity", 0.5]),
         ("b'ab'", "YWI="),
+        ("from decimal import Decimal\n[Decimal('1.50'), Decimal('NaN')]", ["1.50", "NaN"]),
         ("class P:\n    def __init__(self): self.x = 1\nP()", {"x": 1}),
         ("import collections\ncollections.namedtuple('P', 'a b')(1, 2)", {"a": 1, "b": 2}),
         ("a = []\na.append(a)\na", ["[...]"]),
