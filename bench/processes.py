@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.running import ROOT, free_port
@@ -20,7 +21,7 @@ _PEER = ROOT / "var" / "bench" / "fastmcp"
 def upstream() -> Iterator[str]:
     """Yield the address of the bench upstream."""
     port = free_port()
-    with _process([sys.executable, "-m", "bench.upstream", str(port)], port):
+    with process([sys.executable, "-m", "bench.upstream", str(port)], port):
         yield f"http://127.0.0.1:{port}/mcp"
 
 
@@ -29,7 +30,7 @@ def fastmcp(upstream_url: str) -> Iterator[str]:
     """Yield the address of FastMCP's CodeMode in front of ``upstream_url``; installed into var/bench at first use."""
     python = fastmcp_python()
     port = free_port()
-    with _process([str(python), str(Path(__file__).with_name("peer_fastmcp.py")), str(port), upstream_url], port):
+    with process([str(python), str(Path(__file__).with_name("peer_fastmcp.py")), str(port), upstream_url], port):
         yield f"http://127.0.0.1:{port}/mcp"
 
 
@@ -43,18 +44,19 @@ def fastmcp_python() -> Path:
 
 
 @contextlib.contextmanager
-def _process(command: list[str], port: int) -> Iterator[None]:
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+def process(command: list[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """Yield the id of a process that listens on a loopback port, once it does; end it afterwards."""
+    started = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
     try:
-        _wait(process, port)
-        yield
+        _wait(started, port)
+        yield started.pid
     finally:
-        process.terminate()
+        started.terminate()
         try:
-            process.wait(10)
+            started.wait(10)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            started.kill()
+            started.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:
