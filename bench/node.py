@@ -48,6 +48,12 @@ def run_script(name: str, packages: Sequence[str], script: str, stdin: str) -> s
     """Return what a script writes that may require the packages. Raises Unavailable."""
     folder = installed(name, packages)
     done = subprocess.run(
-        ["node", "-e", script], cwd=folder, input=stdin, env=dict(os.environ), capture_output=True, text=True, check=True
+        ["node", "-e", script],
+        cwd=folder,
+        input=stdin,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout

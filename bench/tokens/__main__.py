@@ -61,6 +61,7 @@ def main() -> int:
             with running_world(padded=padded) as (base, truth, state):
                 count = state["tools"]
                 results[name] = asyncio.run(worked(base, truth, state, kind, way, chosen))
+                print(f"{name}, {count} tools: done", file=sys.stderr, flush=True)
         wrong += report(count, chosen, results)
     return 1 if wrong else 0
 
@@ -146,9 +147,9 @@ def report(count: int, tasks: Sequence[Task], results: Mapping[str, Mapping[str,
     for name, found in results.items():
         done = {task: each for task, each in found.items() if isinstance(each, Done)}
         spent[name] = dict(zip(done, costs(each.conversation for each in done.values()), strict=True))
-        for task, why in found.items():
+        for title, why in found.items():
             if isinstance(why, str):
-                print(f"{name}: {task}: {why}")
+                print(f"{name}: {title}: {why}")
                 wrong += why.startswith("wrong") or name == PORTAL
     print(f"\n{count} tools, {len(tasks)} tasks: o200k tokens, medians over tasks\n")
     print("| way | finished | own search found all | requests | without results | peak | input of all requests |")

@@ -1,5 +1,5 @@
-"""The peers: FastMCP over every tool, ``search``: its search transform, ``code``: its CodeMode; ``code10``: CodeMode whose
-search an operator limited to ten. Runs in an environment of its own (its pins differ from ours).
+"""The peers, FastMCP over every tool: ``search`` is its search transform, ``code`` its CodeMode, ``code10`` CodeMode
+whose search an operator limited to ten. Runs in an environment of its own (its pins differ from ours).
 
 ``python peer.py PORT UPSTREAM_URL search|code|code10``
 """

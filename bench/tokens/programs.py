@@ -34,9 +34,12 @@ def names_of(program: str) -> set[str]:
                 for key in inner.keys
                 if isinstance(key, ast.Constant) and isinstance(key.value, str)
             }
-        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-            if isinstance(node.slice.value, str):
-                found.add(node.slice.value)
+        elif (
+            isinstance(node, ast.Subscript)
+            and isinstance(key := node.slice, ast.Constant)
+            and isinstance(key.value, str)
+        ):
+            found.add(key.value)
     return found
 
 
@@ -102,7 +105,7 @@ def _without_imports(tree: ast.Module) -> ast.Module:
 
 
 class _CallTool(ast.NodeTransformer):
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 - the name that ast asks for
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         name = _called(node)
         if not name:

@@ -149,7 +149,8 @@ def _least_ready(answer: Any, truth: Truth) -> bool:
 
 def _worse(answer: Any, truth: Truth) -> bool:
     shares = truth.values(
-        'sum by (service) (rate(http_requests_total{code=~"5.."}[5m])) / sum by (service) (rate(http_requests_total[5m]))'
+        'sum by (service) (rate(http_requests_total{code=~"5.."}[5m]))'
+        " / sum by (service) (rate(http_requests_total[5m]))"
     )
     return bool(answer == max(shares, key=lambda service: shares[service]))
 
@@ -235,7 +236,7 @@ TASKS = [
     ),
     Task(
         "whom to warn of an outage",
-        "accounts-db will be down tonight. How much is affected within three steps, and which chat channels do we tell?",
+        "accounts-db will be down tonight. How much is affected within three steps, and which chats do we tell?",
         ["what breaks when a database goes down", "chat channel of a team"],
         _program("""
             import asyncio

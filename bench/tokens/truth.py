@@ -1,4 +1,4 @@
-"""What is true in the demo company, read from its files and from its vendors themselves: no server of ours in between."""
+"""What is true in the demo company, read from its files and its vendors: no server of ours in between."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class Truth:
     def needs(self, ref: str) -> set[str]:
         """Return what an entity depends on directly, by ref: for an API, whoever provides it."""
         if ref.startswith("api:"):
-            return {f"component:{n}" for n, e in self.of_kind("component").items() if ref in self._refs(e, "providesApis")}
+            return {
+                f"component:{n}" for n, e in self.of_kind("component").items() if ref in self._refs(e, "providesApis")
+            }
         entity = self.entities[ref]
         return self._refs(entity, "dependsOn") | self._refs(entity, "consumesApis")
 
@@ -52,7 +54,9 @@ class Truth:
         found: set[str] = set()
         edge = {ref}
         for _ in range(depth):
-            edge = {r for r in self.entities if r.split(":")[0] in {"component", "api", "resource"} and self.needs(r) & edge}
+            edge = {
+                r for r in self.entities if r.split(":")[0] in {"component", "api", "resource"} and self.needs(r) & edge
+            }
             edge -= found | {ref}
             found |= edge
         return found

@@ -1,8 +1,8 @@
 """The servers of the default configuration over their demo company, as every way of the token bench meets them.
 
-``python -m bench.tokens.world PORT FOLDER [padded]`` serves ``/<server>/mcp`` for each server and ``/all/mcp`` with every
-tool as ``<server>_<tool>``. ``padded`` adds the tools of the development set, which can be found but not called. What
-it runs on is written to ``FOLDER/world.json`` once it answers.
+``python -m bench.tokens.world PORT FOLDER [padded]`` serves ``/<server>/mcp`` for each server, and ``/all/mcp`` with
+all tools as ``<server>_<tool>``. ``padded`` adds the tools of the development set, which can be found but not called.
+What it runs on is written to ``FOLDER/world.json`` once it answers.
 """
 
 from __future__ import annotations

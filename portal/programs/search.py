@@ -15,7 +15,7 @@ class Search:
         self._live = live
         self._gate = gate
 
-    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int) -> str:
+    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int | None) -> str:
         """Return the reply's text. A tool that the principal may not call never appears in it."""
         return search_reply(
             self._live.current, queries, server=server, limit=limit, allowed=self._gate.allowed(principal)

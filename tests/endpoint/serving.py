@@ -46,12 +46,12 @@ class Behind:
 
     execution: Execution = echo
     search_error: Exception | None = None
-    searches: list[tuple[list[str], str | None, int]] = field(default_factory=list)
+    searches: list[tuple[list[str], str | None, int | None]] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
     principals: list[Principal] = field(default_factory=list)
     progresses: list[Progress | None] = field(default_factory=list)
 
-    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int) -> str:
+    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int | None) -> str:
         self.principals.append(principal)
         self.searches.append((queries, server, limit))
         if self.search_error is not None:
