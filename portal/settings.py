@@ -19,7 +19,15 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from portal.sections import AuthSection, BudgetSection, LimitsSection, PolicySection, SandboxSection, Upstream
+from portal.sections import (
+    AuthSection,
+    BudgetSection,
+    LimitsSection,
+    PolicySection,
+    SandboxSection,
+    SearchSection,
+    Upstream,
+)
 from shared_auth.configuration import is_loopback
 
 PREFIX = "PORTAL_"
@@ -65,6 +73,7 @@ class PortalSettings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     auth: AuthSection = AuthSection()
+    search: SearchSection = SearchSection()
     sandbox: SandboxSection = SandboxSection()
     limits: LimitsSection = LimitsSection()
     policy: PolicySection = PolicySection()

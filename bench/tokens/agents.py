@@ -152,7 +152,7 @@ class CodeMode:
         if unknown := unseen(task.program, session):
             raise NotFound(f"{task.name}: nowhere shown: {sorted(unknown)}")
         [text] = await session.turn([Call("execute", {"code": for_code_mode(task.program)})])
-        return session.end(_unwrapped(json.loads(text)), found=found)
+        return session.end(_value(text), found=found)
 
 
 class Portal:
@@ -233,6 +233,14 @@ async def _one_by_one(program: str, session: Session, written: Callable[[str, di
 
 def _unwrapped(value: Any) -> Any:
     return value["result"] if isinstance(value, dict) and set(value) == {"result"} else value
+
+
+def _value(text: str) -> Any:
+    """Return what CodeMode answered: JSON, but a string as it is."""
+    try:
+        return _unwrapped(json.loads(text))
+    except ValueError:
+        return text
 
 
 def _text(answer: t.CallToolResult) -> str:

@@ -64,7 +64,7 @@ def search_reply(
 
     A full tool name as query gets its whole definition, whatever it costs. No query gets the map.
     """
-    asked = list(dict.fromkeys(text for query in queries if (text := clean.line(query, 300))))
+    asked = _asked(queries)
     if server is not None and server not in catalogue.servers(allowed):
         return _no_server(catalogue, server, allowed)
     if not asked:
@@ -84,6 +84,15 @@ def search_reply(
             parts.append(_ranked(catalogue, found, len(rest), room, allowed))
     states = state_lines(catalogue, server, allowed)
     return "\n\n".join([*parts, *(["\n".join(states)] if states else [])])
+
+
+def prepare(catalogue: Catalogue, queries: Sequence[str]) -> None:
+    """Do what a reply to these queries needs and takes long. Where ``catalogue.is_slow``, to be done in a thread."""
+    catalogue.understand(query for query in _asked(queries) if catalogue.exact(query) is None)
+
+
+def _asked(queries: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(text for query in queries if (text := clean.line(query, 300))))
 
 
 def _named(
