@@ -110,6 +110,11 @@ def memory(pid: int) -> Memory:
     return Memory(_rollup_mb(pid, "Pss"), len(workers), sum(pss) / len(pss), sum(alone) / len(alone))
 
 
+def resident_mb() -> float:
+    """Return the megabytes that this process holds."""
+    return _rollup_mb(os.getpid(), "Rss")
+
+
 def _children(pid: int) -> list[int]:
     tasks = (Path("/proc") / str(pid) / "task").glob("*/children")
     return [int(child) for task in tasks for child in task.read_text().split()]

@@ -6,7 +6,6 @@ judges the end state from the demo company itself (see ``truth``): the answer, a
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,7 +51,7 @@ def _error_rates(answer: Any, truth: Truth) -> bool:
 
 
 def _whom_to_warn(answer: Any, truth: Truth) -> bool:
-    affected = truth.dependents("resource:accounts-db", 3)
+    affected = {ref for ref in truth.dependents("resource:accounts-db", 3) if ref.startswith("component:")}
     owners = {truth.owner(*reversed(ref.split(":"))) for ref in affected}
     return bool(answer == {"affected": len(affected), "chats": sorted(truth.chat(owner) for owner in owners)})
 
@@ -236,7 +235,7 @@ TASKS = [
     ),
     Task(
         "whom to warn of an outage",
-        "accounts-db will be down tonight. How much is affected within three steps, and which chats do we tell?",
+        "accounts-db will be down tonight. How many components feel it within three steps, and which chats do we tell?",
         ["what breaks when a database goes down", "chat channel of a team"],
         _program("""
             import asyncio
@@ -514,8 +513,3 @@ TASKS = [
         _by_gitlab,
     ),
 ]
-
-
-def same(one: Any, other: Any) -> bool:
-    """Say whether two answers are one, their measured values aside."""
-    return bool(json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True))

@@ -25,8 +25,9 @@ MAX_NAMES = 25
 MAX_DEFINITIONS = 5
 MAX_STUBS = 10
 STUBS_PER_QUERY = 5
-NAMES_PER_QUERY = 6
-TOKENS_PER_QUERY = 450
+NAMES_PER_QUERY = 8
+TOKENS = 300
+TOKENS_PER_QUERY = 300
 MAX_BEST_TYPES_CHARS = 900
 """So long may the types of a query's best tool be to be shown all, and not one level deep."""
 
@@ -47,7 +48,7 @@ class Room:
         return cls(
             min(STUBS_PER_QUERY * queries, MAX_STUBS),
             min(NAMES_PER_QUERY * queries, MAX_NAMES),
-            min(TOKENS_PER_QUERY * queries, BUDGET_TOKENS),
+            min(TOKENS + TOKENS_PER_QUERY * queries, BUDGET_TOKENS),
         )
 
 
