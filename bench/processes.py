@@ -66,8 +66,17 @@ def fastmcp_python() -> Path:
 
 @contextlib.contextmanager
 def process(command: list[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[int]:
-    """Yield the id of a process that listens on a loopback port, once it does; end it afterwards."""
-    started = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
+    """Yield the id of a process that listens on a loopback port, once it does; end it afterwards.
+
+    One with an environment of its own is a peer's: what it says is not shown.
+    """
+    started = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if environment else None,
+        env={**os.environ, **(environment or {})},
+    )
     try:
         _wait(started, port)
         yield started.pid

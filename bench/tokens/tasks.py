@@ -389,12 +389,12 @@ TASKS = [
             found = await prometheus.list_alerts(state="firing", limit=200)
             names = [alert["labels"].get("service") for alert in found["items"]]
             owners = await asyncio.gather(*[catalog.get_owner(ref=f"component:{name}") for name in names])
-            teams = {}
+            counts, calls = {}, {}
             for owner in owners:
-                call = [link["url"] for link in owner["links"] if link["type"] == "on-call"][0]
-                row = teams.setdefault(owner["name"], {"alerts": 0, "on_call": call})
-                row["alerts"] += 1
-            teams
+                team = owner["name"]
+                counts[team] = counts.get(team, 0) + 1
+                calls[team] = [link["url"] for link in owner["links"] if link["type"] == "on-call"][0]
+            {team: {"alerts": count, "on_call": calls[team]} for team, count in counts.items()}
         """),
         _alerts_by_team,
     ),
