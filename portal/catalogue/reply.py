@@ -168,15 +168,23 @@ class _Blocks:
 
     def _fitting(self, stubs: Stubs, tool: Tool, left: int, *, is_best: bool) -> dict[str, str]:
         """Return the texts of the types to show: all that a query's best tool leads to, or the near ones, or none."""
-        shown = self._types[tool.server]
-        for names, most in (
-            (stubs.all_types(tool.python_name) if is_best else [], min(left, MAX_BEST_TYPES_CHARS)),
-            (stubs.nearby(tool.python_name), left),
-        ):
-            texts = {name: stubs.type_text(name, complete=False) for name in names if name not in shown}
-            if names and sum(map(len, texts.values())) <= most:
-                return texts
-        return {}
+        found: dict[str, str] | None = None
+        if is_best:
+            found = self._within(stubs, tool, stubs.all_types(tool.python_name), min(left, MAX_BEST_TYPES_CHARS))
+        if found is None:
+            found = self._within(stubs, tool, stubs.nearby(tool.python_name), left)
+        return found or {}
+
+    def _within(self, stubs: Stubs, tool: Tool, names: Sequence[str], most: int) -> dict[str, str] | None:
+        """Return the texts of those types that are not shown yet; None as soon as they are longer than ``most``."""
+        texts: dict[str, str] = {}
+        for name in names:
+            if name not in self._types[tool.server]:
+                texts[name] = stubs.type_text(name, complete=False)
+                most -= len(texts[name])
+                if most < 0:
+                    return None
+        return texts
 
     def text(self) -> str:
         return "\n\n".join("\n".join(lines) for lines in self._lines.values())
