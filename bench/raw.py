@@ -31,7 +31,6 @@ class Raw:
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",
             "MCP-Protocol-Version": VERSION,
-            "Mcp-Method": "tools/call",
             **headers,
         }
         self._head = f"POST {parts.path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items())
@@ -41,10 +40,17 @@ class Raw:
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of one call. Raises RuntimeError when it did not succeed."""
+        return await self._ask("tools/call", {"name": tool, "arguments": arguments}, f"Mcp-Name: {tool}\r\n")
+
+    async def list_tools(self) -> dict[str, Any]:
+        """Return the first page of tools: what an endpoint costs that does nothing."""
+        return await self._ask("tools/list", {}, "")
+
+    async def _ask(self, method: str, params: Mapping[str, Any], fields: str) -> dict[str, Any]:
         self._id += 1
-        params = {"name": tool, "arguments": arguments, "_meta": META}
-        body = json.dumps({"jsonrpc": "2.0", "id": self._id, "method": "tools/call", "params": params}).encode()
-        head = f"{self._head}Mcp-Name: {tool}\r\nContent-Length: {len(body)}\r\n\r\n"
+        message = {"jsonrpc": "2.0", "id": self._id, "method": method, "params": {**params, "_meta": META}}
+        body = json.dumps(message).encode()
+        head = f"{self._head}Mcp-Method: {method}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
         self._writer.write(head.encode() + body)
         answer = await self._answer()
         text = answer.decode()

@@ -16,6 +16,7 @@ import yaml
 
 from bench.processes import fastmcp_python
 from portal.catalogue.gather import gather
+from portal.catalogue.meaning import TextVectors, word_vectors
 from portal.catalogue.records import ServerState
 from portal.catalogue.snapshot import Catalogue
 from servers._kit.tool import discover
@@ -56,9 +57,10 @@ class LabelledSet:
     summaries: dict[str, str]
     tasks: list[Task]
 
-    def catalogue(self) -> Catalogue:
+    def catalogue(self, vectors: Callable[[], TextVectors | None] = word_vectors) -> Catalogue:
         tools = [tool for server, listing in self.listings.items() for tool in gather(server, listing)[0]]
-        return Catalogue(tools, [ServerState(name, self.summaries.get(name, "")) for name in self.listings])
+        states = [ServerState(name, self.summaries.get(name, "")) for name in self.listings]
+        return Catalogue(tools, states, vectors=vectors)
 
 
 def development() -> LabelledSet | None:

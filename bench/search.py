@@ -15,10 +15,12 @@ from collections.abc import Callable, Sequence
 
 import mcp_types as t
 
+from bench.processes import resident_mb
 from bench.recall import Find, LabelledSet, Task, development, interval, ours, own, peers
 from portal.catalogue.gather import gather
 from portal.catalogue.records import ServerState, Tool
 from portal.catalogue.reply import search_reply
+from portal.catalogue.sentences import SentencesMissing, sentence_vectors
 from portal.catalogue.snapshot import Catalogue, everything
 from portal.catalogue.visibility import Allowed
 
@@ -72,7 +74,7 @@ def timing(count: int) -> str:
     for query in _queries():
         spent.append(_ms(lambda query=query: catalogue.search([query], limit=SEEN)))  # type: ignore[misc]
         ask: Callable[[], object] = lambda query=query: search_reply(  # type: ignore[misc]  # noqa: E731
-            catalogue, [query], server=None, limit=SHOWN, allowed=everything
+            catalogue, [query], server=None, limit=None, allowed=everything
         )
         replied.append(_ms(ask))
     return (
@@ -124,7 +126,10 @@ def found(labelled: LabelledSet) -> list[str]:
     """Return the recall lines of one labelled set, each ranker's beside the other's."""
     catalogue = labelled.catalogue()
     tasks = labelled.tasks
-    rankers = {"portal": ours(catalogue), "FastMCP": peers(labelled)}
+    rankers = {"portal": ours(catalogue)}
+    if with_sentences():
+        rankers["portal with sentences"] = ours(labelled.catalogue(sentence_vectors))
+    rankers["FastMCP"] = peers(labelled)
     ways: dict[str, Callable[[Find, Task], list[str]]] = {
         "whole task as one query, 5 tools": lambda find, task: find(task.text, 5),
         "whole task as one query, 10 tools": lambda find, task: find(task.text, 10),
@@ -138,18 +143,42 @@ def found(labelled: LabelledSet) -> list[str]:
     for label, way in ways.items():
         shares = {name: [task.share(way(find, task)) for task in tasks] for name, find in rankers.items()}
         lines += [_line(f"{label}, {name}", values) for name, values in shares.items()]
-        apart = [one - other for one, other in zip(*shares.values(), strict=True)]
-        lines.append(f"    portal minus FastMCP: {interval(apart)}")
+        for name, values in shares.items():
+            if name != "FastMCP":
+                apart = [one - other for one, other in zip(values, shares["FastMCP"], strict=True)]
+                lines.append(f"    {name} minus FastMCP: {interval(apart)}")
     for limit, said in ((SHOWN, "stubs"), (SEEN, "seen")):
         shares_together = [
             task.share(f"{tool.server}.{tool.name}" for tool in catalogue.search(task.agent, limit=limit))
             for task in tasks
         ]
         lines.append(_line(f"agent's own queries in one call, {limit} {said}, portal", shares_together))
-    unseen = [task.share(n for q in task.agent for n in rankers["portal"](q, 5)) for task in tasks if task.unseen]
-    if unseen:
-        lines.append(_line(f"of these {len(unseen)} never used to word a description, 5 tools each, portal", unseen))
+    new = [task for task in tasks if task.unseen]
+    for name, find in rankers.items() if new else ():
+        unseen = [task.share(n for q in task.agent for n in find(q, 5)) for task in new]
+        lines.append(_line(f"of these {len(unseen)} never used to word a description, 5 tools each, {name}", unseen))
     return lines
+
+
+def with_sentences() -> bool:
+    """Say whether the sentence model is installed."""
+    try:
+        sentence_vectors()
+    except SentencesMissing:
+        return False
+    return True
+
+
+def reading(before_mb: float) -> str:
+    """Return one line: what the sentence model costs, beside the memory that this process had before."""
+    vectors = sentence_vectors()
+    held = resident_mb() - before_mb
+    queries = [_ms(lambda q=query: vectors.of(q)) for query in _queries()]  # type: ignore[misc]
+    tools = [_ms(lambda t=tool: vectors.of(f"{t.name} {t.description}")) for tool in made_up(100)]  # type: ignore[misc]
+    return (
+        f"sentence model: {held:.0f} MB; reads a query in {statistics.median(queries):.1f} ms, a made-up tool in "
+        f"{statistics.median(tools):.1f} ms (medians, in a thread beside the event loop)"
+    )
 
 
 def main() -> None:
@@ -158,6 +187,11 @@ def main() -> None:
         print(timing(size), flush=True)
     print(visibility(20_000), flush=True)
     print(stalls(5_000), flush=True)
+    before_mb = resident_mb()
+    print(
+        reading(before_mb) if with_sentences() else "sentence model: not installed (make sentences), left out",
+        flush=True,
+    )
     print("our own servers", *found(own()), sep="\n", flush=True)
     labelled = development()
     if labelled is None:

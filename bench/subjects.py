@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx2
+import mcp_types as t
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -21,23 +22,25 @@ def fresh() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One endpoint: where it is, and how a program calls the upstream's ``add`` and ``keep`` there."""
+    """One endpoint: where it is, and how a program calls the upstream's tools there."""
 
     name: str
     url: str
     headers: Mapping[str, str]
     client: Client
-    prelude: str
-    add: str
-    keep: str
+    prelude: str = ""
+    add: str = ""
+    keep: str = ""
+    rest: str = ""
+    comment: str = "#"
 
-    async def execute(self, body: str) -> None:
+    async def execute(self, body: str) -> str:
         """Run one program with the SDK's client. Raises RuntimeError with the answer when it does not succeed."""
-        await called(self.client, "execute", {"code": self.code(body)})
+        return await called(self.client, "execute", {"code": self.code(body)})
 
     def code(self, body: str) -> str:
         """Return a program that no cache has seen."""
-        return f"# {fresh()}\n{self.prelude}{body}"
+        return f"{self.prelude}{self.comment} {fresh()}\n{body}"
 
     def one(self, call: str) -> str:
         """Return a program that makes one call."""
@@ -47,25 +50,44 @@ class Subject:
         return f"got = []\nfor i in range(10):\n    got.append(await {self.add})\nreturn len(got)"
 
     def forty_at_once(self) -> str:
-        return f"import asyncio\nreturn len(await asyncio.gather(*[{self.add} for i in range(40)]))"
+        return self._at_once(40, self.add)
+
+    def hundred_that_take_5_ms(self) -> str:
+        return self._at_once(100, self.rest)
+
+    @staticmethod
+    def _at_once(count: int, call: str) -> str:
+        return f"import asyncio\nreturn len(await asyncio.gather(*[{call} for i in range({count})]))"
 
 
-def of_portal(name: str, url: str, headers: Mapping[str, str], client: Client, module: str) -> Subject:
-    """Return the portal with ``module`` as the upstream that programs import."""
-    return Subject(name, url, headers, client, f"import {module} as u\n", "u.add(a=i, b=1)", "u.keep(value=i)")
+def of_portal(
+    name: str, url: str, headers: Mapping[str, str], client: Client, module: str, engine: str = ""
+) -> Subject:
+    """Return the portal with ``module`` as the upstream that programs import, on ``engine`` if not on Monty."""
+    prelude = f"# engine: {engine}\n" if engine else ""
+    return Subject(
+        name, url, headers, client, f"{prelude}import {module} as u\n", "u.add(a=i, b=1)", "u.keep(value=i)", "u.rest()"
+    )
 
 
 def of_fastmcp(url: str, client: Client) -> Subject:
     """Return FastMCP's CodeMode."""
-    add, keep = "call_tool('add', {'a': i, 'b': 1})", "call_tool('keep', {'value': i})"
-    return Subject("FastMCP CodeMode", url, {}, client, "", add, keep)
+    calls = ("call_tool('add', {'a': i, 'b': 1})", "call_tool('keep', {'value': i})", "call_tool('rest', {})")
+    return Subject("FastMCP CodeMode", url, {}, client, "", *calls)
 
 
-async def called(client: Client, tool: str, arguments: Mapping[str, object]) -> None:
-    """Call a tool with the SDK's client. Raises RuntimeError with the answer when it does not succeed."""
+def of_executor(url: str, client: Client) -> Subject:
+    """Return Executor, whose programs are JavaScript."""
+    return Subject("Executor", url, {}, client, comment="//")
+
+
+async def called(client: Client, tool: str, arguments: Mapping[str, object]) -> str:
+    """Call a tool with the SDK's client and return its text. Raises RuntimeError when it does not succeed."""
     answer = await client.call_tool(tool, dict(arguments))
     if answer.is_error:
         raise RuntimeError(str(answer.content[0])[:500])
+    first = answer.content[0]
+    return first.text if isinstance(first, t.TextContent) else ""
 
 
 @asynccontextmanager

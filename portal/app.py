@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from portal.audit.audit import Audit
 from portal.audit.retention import keeping
 from portal.catalogue.live import LiveCatalogue
+from portal.catalogue.rankings import vectors_of
 from portal.embedded import vendors
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
 from portal.endpoint.server import build
@@ -101,10 +102,11 @@ async def open_portal(
     async with _database(settings) as engine:
         auth = await _auth(settings, engine)
         policy = Policy.load(settings.policy.files, write_groups=frozenset(settings.policy.write_groups))
+        vectors = await asyncio.to_thread(vectors_of, settings.search.ranking)
         async with (
             vendors(settings.upstreams, demo_dir or settings.data_dir / "demo") as configured,
             Upstreams(configured, auth.server_token).running() as upstreams,
-            LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s).running() as catalogue,
+            LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s, vectors=vectors).running() as catalogue,
             Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
             keeping(engine, settings.audit.keep_days),
             Engines(sandbox_options(settings)) as sandbox,

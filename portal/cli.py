@@ -72,7 +72,7 @@ def check(config: ConfigOption = None) -> None:
 def search(
     queries: Annotated[list[str] | None, typer.Argument(help="Short queries, one per step of the task.")] = None,
     server: Annotated[str | None, typer.Option(help="Only this server.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=30)] = 8,
+    limit: Annotated[int | None, typer.Option(min=1, max=30)] = None,
     config: ConfigOption = None,
 ) -> None:
     """Find tools, as an agent does."""
@@ -80,7 +80,9 @@ def search(
     configure("text", "error")
 
     async def go() -> Reply:
-        arguments = {"queries": queries or [], "limit": limit} | ({"server": server} if server else {})
+        arguments = (
+            {"queries": queries or []} | ({"server": server} if server else {}) | ({"limit": limit} if limit else {})
+        )
         answered = await remote.call(settings, "search", arguments)
         if answered is not None:
             return answered

@@ -136,6 +136,19 @@ class SandboxSection(_Section):
     warm_children: int = Field(default=2, ge=0, le=64, description="CPython processes kept ready; each serves once.")
 
 
+Ranking = Literal["words+vectors", "words+vectors+sentences"]
+
+
+class SearchSection(_Section):
+    """How tools are found."""
+
+    ranking: Ranking = Field(
+        default="words+vectors",
+        description="`words+vectors+sentences` lets a small language model judge too. It is installed by "
+        "`make sentences`, and reading takes some 20 ms a tool whenever the portal starts.",
+    )
+
+
 class LimitsSection(_Section):
     """Bounds on one program and on its reply."""
 

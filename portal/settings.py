@@ -27,6 +27,7 @@ from portal.sections import (
     PolicySection,
     ResultsSection,
     SandboxSection,
+    SearchSection,
     Upstream,
 )
 from shared_auth.configuration import is_loopback
@@ -74,6 +75,7 @@ class PortalSettings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     auth: AuthSection = AuthSection()
+    search: SearchSection = SearchSection()
     sandbox: SandboxSection = SandboxSection()
     limits: LimitsSection = LimitsSection()
     results: ResultsSection = ResultsSection()

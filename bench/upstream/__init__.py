@@ -1,4 +1,4 @@
-"""The smallest upstream: one read and one write that do nothing.
+"""The smallest upstream: two reads and one write that do nothing.
 
 `python -m bench.upstream PORT` serves it over HTTP.
 """

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from portal.catalogue.meaning import Vectors, WordVectors
+from portal.catalogue.meaning import TextVectors, Vectors
 from portal.catalogue.postings import Postings, Scores, Visible, Within
 from portal.catalogue.ranking import best_first
 from portal.catalogue.section import Section
@@ -27,10 +27,15 @@ word that does not exist is at 0.25.
 class Index:
     """Answers which tools fit a query. A document is the number of a tool, section after section."""
 
-    def __init__(self, sections: Sequence[Section], vectors: WordVectors | None) -> None:
+    def __init__(self, sections: Sequence[Section], vectors: TextVectors | None) -> None:
         self._words = Postings(sections)
         self._vectors = vectors
         self._meanings = _joined(sections)
+
+    def understand(self, query: str) -> None:
+        """Read a query beforehand where that takes long. May run in a thread."""
+        if self._vectors is not None:
+            self._vectors.of(spaced(query))
 
     def scores(self, query: str, visible: Visible, within: Within) -> Scores:
         """Return the score of every document of ``within``, visible or not; 0 for one that has nothing to do with it.

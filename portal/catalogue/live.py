@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
 
 from portal.catalogue.gather import CatalogueConflict, gather
+from portal.catalogue.meaning import TextVectors, word_vectors
 from portal.catalogue.records import ServerState, State, Tool
 from portal.catalogue.snapshot import Catalogue
 from portal.upstream.failures import UpstreamFailure
@@ -26,8 +27,11 @@ FIRST_RETRY_S = 1.0
 class LiveCatalogue:
     """Holds the current Catalogue; readers take ``current`` once per request and keep it."""
 
-    def __init__(self, upstreams: Upstreams, *, ttl_s: float) -> None:
+    def __init__(
+        self, upstreams: Upstreams, *, ttl_s: float, vectors: Callable[[], TextVectors | None] = word_vectors
+    ) -> None:
         self._upstreams = upstreams
+        self._vectors = vectors
         self._ttl_s = ttl_s
         self._tools: dict[str, list[Tool]] = {}
         self._fresh: set[str] = set()
@@ -56,7 +60,7 @@ class LiveCatalogue:
             states = [self._state(name) for name in self._upstreams.names()]
             tools = [tool for name in self._upstreams.names() for tool in self._tools.get(name, ())]
             # In a thread: an index over thousands of tools takes longer than the event loop may stand still.
-            self.current = await asyncio.to_thread(_renewed, self.current, tools, states)
+            self.current = await asyncio.to_thread(self._renewed, self.current, tools, states)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -98,9 +102,8 @@ class LiveCatalogue:
                 log.exception("catalogue.refresh_failed", upstreams=sorted(stale))
                 await asyncio.sleep(FIRST_RETRY_S)
 
-
-def _renewed(current: Catalogue, tools: list[Tool], states: list[ServerState]) -> Catalogue:
-    """Return ``current`` itself when nothing changed: its stubs and modules stay cached."""
-    if list(current.tools) == tools and list(current.states) == states:
-        return current
-    return Catalogue(tools, states, before=current)
+    def _renewed(self, current: Catalogue, tools: list[Tool], states: list[ServerState]) -> Catalogue:
+        """Return ``current`` itself when nothing changed: its stubs and modules stay cached."""
+        if list(current.tools) == tools and list(current.states) == states:
+            return current
+        return Catalogue(tools, states, before=current, vectors=self._vectors)

@@ -11,6 +11,7 @@ import json
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import structlog
@@ -31,8 +32,25 @@ _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 10_000
 
 
+class TextVectors(Protocol):
+    """Turns texts into vectors of one length whose product says how near they are. Used by several threads at once."""
+
+    @property
+    def dimensions(self) -> int: ...
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a text that was not read before takes longer than the event loop may stand still."""
+
+    def of(self, text: str) -> Vectors:
+        """Return the vector of a text in plain words; zero for a text without any."""
+
+
 class WordVectors:
     """Turns texts into unit vectors of ``DIMENSIONS``. May be used by several threads at once."""
+
+    dimensions = DIMENSIONS
+    is_slow = False
 
     def __init__(self, folder: Path) -> None:
         """Map the table, which stays on disk until a piece is looked up, and load the tokenizer.

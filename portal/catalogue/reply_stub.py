@@ -28,13 +28,17 @@ def effect_mark(tool: Tool) -> str:
     return "" if tool.effect == "read" else f"  # {tool.effect}"
 
 
-def short_stub(stubs: Stubs, tool: Tool) -> str:
-    """Return two lines: the signature, and what the tool does with what its types cannot say."""
+def short_stub(stubs: Stubs, tool: Tool, said: Collection[str] = ()) -> tuple[str, list[str]]:
+    """Return (two lines: the signature, and what the tool does with what its types cannot say; the hints in it).
+
+    What stands in ``said`` about a parameter of the same name is not said again.
+    """
     name = tool.python_name
     head = stubs.signature_text(name, complete=False).removesuffix(" ...")
     doc = clean.first_sentence(tool.description, MAX_DOC_CHARS) or tool.title or "No description."
-    hints = _hints(tool, stubs.signatures[name].arguments)
-    return f"{head}{effect_mark(tool)}\n{clean.docstring(doc)}" + (f"  # {hints}" if hints else "")
+    hints = _hints(tool, stubs.signatures[name].arguments, said)
+    text = f"{head}{effect_mark(tool)}\n{clean.docstring(doc)}"
+    return (f"{text}  # {'; '.join(hints)}" if hints else text), hints
 
 
 def full_definition(stubs: Stubs, tool: Tool) -> str:
@@ -63,7 +67,7 @@ def shortened(stubs: Stubs, tool: Tool, shown: Collection[str]) -> bool:
     return len(doc) < len(tool.description) or any(t not in shown for t in stubs.all_types(tool.python_name))
 
 
-def _hints(tool: Tool, arguments: tuple[Argument, ...]) -> str:
+def _hints(tool: Tool, arguments: tuple[Argument, ...], said: Collection[str]) -> list[str]:
     """Return the descriptions and bounds worth their tokens, required parameters first."""
     known = EMPTY_WORDS | set(words(f"{tool.name} {clean.first_sentence(tool.description, MAX_DOC_CHARS)}"))
     parts: list[str] = []
@@ -73,10 +77,10 @@ def _hints(tool: Tool, arguments: tuple[Argument, ...]) -> str:
         fresh = set(words(described)) - known - set(words(argument.name))
         notes = [note for note in (described if len(fresh) >= MIN_NEW_WORDS else "", argument.bounds) if note]
         text = f"{argument.name}: {', '.join(notes)}"
-        if notes and size + len(text) <= MAX_HINTS_CHARS:
+        if notes and text not in said and size + len(text) <= MAX_HINTS_CHARS:
             parts.append(text)
             size += len(text)
-    return "; ".join(parts)
+    return parts
 
 
 def _whole_head(stubs: Stubs, tool: Tool, arguments: tuple[Argument, ...]) -> list[str]:

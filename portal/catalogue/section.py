@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portal.catalogue.meaning import DIMENSIONS, Vectors, WordVectors
+from portal.catalogue.meaning import TextVectors, Vectors
 from portal.catalogue.pacing import unhurried
 from portal.catalogue.records import Tool
 from portal.catalogue.words import pairs, spaced, terms
@@ -31,7 +31,7 @@ MEANING_DESCRIPTION_CHARS = 300
 class Section:
     """``tools`` in row order. A posting is one term of one tool: ``keys`` holds the term (see ``key``), ``rows`` the
     tool's row, ``counts`` (postings, fields) how often it stands in each field. ``lengths`` is (tools, fields) in
-    words; ``vectors`` is (tools, dimensions), or None when there are no word vectors.
+    words; ``vectors`` is (tools, dimensions), or None when there are none.
     """
 
     tools: tuple[Tool, ...]
@@ -43,7 +43,7 @@ class Section:
     vectors: Vectors | None
 
 
-def section(tools: Sequence[Tool], summary: str, vectors: WordVectors | None) -> Section:
+def section(tools: Sequence[Tool], summary: str, vectors: TextVectors | None) -> Section:
     """Return the section of one server."""
     keys: list[int] = []
     rows: list[int] = []
@@ -68,7 +68,7 @@ def section(tools: Sequence[Tool], summary: str, vectors: WordVectors | None) ->
         rows=np.array(rows, np.int32),
         counts=np.array(counts, np.uint8).reshape(-1, width),
         lengths=np.array(lengths, np.int32).reshape(-1, width),
-        vectors=None if vectors is None else np.array(meanings, np.float32).reshape(-1, DIMENSIONS),
+        vectors=None if vectors is None else np.array(meanings, np.float32).reshape(-1, vectors.dimensions),
     )
 
 

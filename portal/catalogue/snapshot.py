@@ -7,11 +7,11 @@ an argument of each question, never state.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from portal.catalogue.index import Index
-from portal.catalogue.meaning import WordVectors, word_vectors
+from portal.catalogue.meaning import TextVectors, word_vectors
 from portal.catalogue.pacing import unhurried
 from portal.catalogue.ranking import turns
 from portal.catalogue.records import ServerState, Tool
@@ -34,11 +34,17 @@ def everything(_tool: Tool) -> bool:
 class Catalogue:
     """All tools and all server states. Building one costs time in proportion to the tools: do it in a thread.
 
-    ``before`` is the catalogue that this one replaces; what did not change is taken from it.
+    ``before`` is the catalogue that this one replaces, made with the same ``vectors``; what did not change is taken
+    from it.
     """
 
     def __init__(
-        self, tools: Iterable[Tool], states: Iterable[ServerState], *, before: Catalogue | None = None
+        self,
+        tools: Iterable[Tool],
+        states: Iterable[ServerState],
+        *,
+        before: Catalogue | None = None,
+        vectors: Callable[[], TextVectors | None] = word_vectors,
     ) -> None:
         self.states = tuple(states)
         self.tools = tuple(tools)
@@ -49,9 +55,10 @@ class Catalogue:
             self._by_server.setdefault(tool.server, {})[tool.python_name] = tool
             self._by_name[f"{tool.server}.{tool.name}"] = tool
         self._by_name.update({tool.qualified: tool for tool in self.tools})
-        vectors = word_vectors()
-        self.sections = {name: self._section(name, vectors, before) for name in self._by_server}
-        self._index = Index(list(self.sections.values()), vectors)
+        found = vectors()
+        self.is_slow = found is not None and found.is_slow
+        self.sections = {name: self._section(name, found, before) for name in self._by_server}
+        self._index = Index(list(self.sections.values()), found)
         self._documents = tuple(tool for found in self.sections.values() for tool in found.tools)
         self._spans = _spans(self.sections)
         self._visible = Visibilities(self._documents)
@@ -86,6 +93,11 @@ class Catalogue:
         """Return the tools of one server that may be seen, in name order; empty for an unknown server."""
         return [tool for tool in self._by_server.get(server, {}).values() if allowed(tool)]
 
+    def understand(self, queries: Iterable[str]) -> None:
+        """Read queries that ``search`` will be asked. Where ``is_slow``, to be done in a thread before it is."""
+        for query in queries:
+            self._index.understand(query)
+
     def search(
         self, queries: Sequence[str], *, server: str | None = None, limit: int = 40, allowed: Allowed = everything
     ) -> list[Tool]:
@@ -119,7 +131,7 @@ class Catalogue:
             _trim(self._modules)
         return found
 
-    def _section(self, server: str, vectors: WordVectors | None, before: Catalogue | None) -> Section:
+    def _section(self, server: str, vectors: TextVectors | None, before: Catalogue | None) -> Section:
         """Return a server's share of the index: the one it had, when neither its tools nor its summary changed."""
         state = self._states.get(server)
         summary = state.summary if state is not None else ""

@@ -47,7 +47,9 @@ class Reply(Protocol):
 class Searcher(Protocol):
     """Answers ``search``."""
 
-    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int) -> str: ...
+    async def search(
+        self, principal: Principal, queries: list[str], *, server: str | None, limit: int | None
+    ) -> str: ...
 
 
 class Executor(Protocol):

@@ -35,7 +35,7 @@ class SearchArguments(BaseModel):
 
     queries: list[Annotated[str, Field(max_length=300)]] = Field(default_factory=list, max_length=10)
     server: Annotated[str, Field(max_length=100)] | None = None
-    limit: Annotated[int, Field(ge=1, le=30)] = 8
+    limit: Annotated[int, Field(ge=1, le=30)] | None = None
 
 
 class ExecuteArguments(BaseModel):
@@ -69,7 +69,7 @@ def definitions() -> list[t.Tool]:
                 "properties": {
                     "queries": {"type": "array", "items": {"type": "string", "maxLength": 300}, "maxItems": 10},
                     "server": {"type": "string", "description": "only this server"},
-                    "limit": {"type": "integer", "minimum": 1, "maximum": 30, "default": 8},
+                    "limit": {"type": "integer", "minimum": 1, "maximum": 30},
                 },
                 "additionalProperties": False,
             },

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from portal.catalogue.live import LiveCatalogue
-from portal.catalogue.reply import search_reply
+from portal.catalogue.reply import prepare, search_reply
 from portal.gate import Gate
 from shared_auth.principal import Principal
 
@@ -15,8 +17,9 @@ class Search:
         self._live = live
         self._gate = gate
 
-    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int) -> str:
+    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int | None) -> str:
         """Return the reply's text. A tool that the principal may not call never appears in it."""
-        return search_reply(
-            self._live.current, queries, server=server, limit=limit, allowed=self._gate.allowed(principal)
-        )
+        current = self._live.current
+        if current.is_slow:
+            await asyncio.to_thread(prepare, current, queries)
+        return search_reply(current, queries, server=server, limit=limit, allowed=self._gate.allowed(principal))

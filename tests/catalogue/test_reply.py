@@ -19,7 +19,7 @@ from servers._template.server import create
 from tests.catalogue.making import catalogue, listed, properties, read_only
 
 
-def reply(found: Catalogue, *queries: str, server: str | None = None, limit: int = 8) -> str:
+def reply(found: Catalogue, *queries: str, server: str | None = None, limit: int | None = 8) -> str:
     return search_reply(found, queries, server=server, limit=limit, allowed=everything)
 
 
@@ -205,6 +205,43 @@ def test_the_limit_bounds_the_stubs_and_names_follow() -> None:
     text = reply(found, "get thing", limit=3)
     assert text.count("async def") == 3
     assert text.count("\nsrv.get_thing_") == 17
+
+
+def test_without_a_limit_the_room_grows_with_the_queries() -> None:
+    colours = ("red", "green", "blue")
+    found = catalogue(
+        srv=[read_only(f"get_{colour}_{n}", f"A {colour} thing.") for colour in colours for n in range(20)]
+    )
+    one, three = reply(found, "red", limit=None), reply(found, *colours, limit=None)
+    assert (one.count("async def"), one.count("\nsrv.get_")) == (5, 8)
+    assert (three.count("async def"), three.count("\nsrv.get_")) == (10, 24)
+
+
+def test_what_was_said_of_a_parameter_is_not_said_again() -> None:
+    page = {"type": "string", "description": "Where the answer before ended."}
+    found = catalogue(
+        a=[read_only(f"get_thing_{n}", "A thing.", properties(page=page)) for n in range(3)],
+        b=[read_only("get_thing", "A thing.", properties(page=page))],
+    )
+    text = reply(found, "get thing")
+    assert text.count("async def") == 4
+    assert text.count("# page: Where the answer before ended") == 2, "once for each server"
+
+
+def test_the_best_tool_of_each_query_is_shown_with_all_its_types_while_they_are_short() -> None:
+    inner = {"type": "object", "title": "Inner", "properties": {"deep": {"type": "string"}}, "required": ["deep"]}
+    outer = {"type": "object", "title": "Outer", "properties": {"inner": inner, "plain": {"type": "string"}}}
+    long = {"type": "object", "properties": {f"field_{n}": {**inner, "title": f"Inner{n}"} for n in range(30)}}
+    answer = {"type": "object", "title": "Answer", "properties": {"outer": outer}}
+    other = {"type": "object", "title": "Other", "properties": {"outer": {**outer, "title": "Outer2"}}}
+    found = catalogue(
+        srv=[read_only("get_red", "Red.", output=answer), read_only("get_red_too", "More.", output=other)]
+    )
+    text = reply(found, "get red")
+    assert "class Inner(TypedDict" in text
+    assert "class Outer2(" not in text
+    huge = catalogue(srv=[read_only("get_red", "Red.", output={**answer, "properties": {"outer": long}})])
+    assert "deep" not in reply(huge, "get red")
 
 
 def test_a_definition_that_is_enormous_is_cut_and_says_so() -> None:

@@ -52,7 +52,7 @@ class Behind:
 
     execution: Execution = echo
     search_error: Exception | None = None
-    searches: list[tuple[list[str], str | None, int]] = field(default_factory=list)
+    searches: list[tuple[list[str], str | None, int | None]] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
     resumed: list[str] = field(default_factory=list)
     answers: list[tuple[str, str, Answer]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Behind:
     kept: list[Kept] = field(default_factory=list)
     parts: dict[str, list[Part]] = field(default_factory=dict)
 
-    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int) -> str:
+    async def search(self, principal: Principal, queries: list[str], *, server: str | None, limit: int | None) -> str:
         self.principals.append(principal)
         self.searches.append((queries, server, limit))
         if self.search_error is not None:

@@ -46,7 +46,7 @@ async def test_a_search_and_a_program_reach_their_rooms_as_the_principal(era: st
         )
         assert said(await client.call_tool("search", {})) == ("found", False)
         assert said(await client.call_tool("execute", {"code": "1"})) == ("ran 1", False)
-    assert behind.searches == [(["a", "b"], "notes", 3), ([], None, 8)]
+    assert behind.searches == [(["a", "b"], "notes", 3), ([], None, None)]
     assert behind.programs == ["1"]
     assert behind.principals == [ALICE] * 3
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from portal.programs.presenting import Shown
 from portal.programs.reply import succeeded
 from portal.sandbox.contract import CallPaused, Json, Limits, Options, PendingCall
 from portal.sandbox.engines import Engines
