@@ -29,7 +29,7 @@ from portal.embedded import vendors
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
 from portal.endpoint.server import build
 from portal.gate import Gate
-from portal.mapping import auth_settings, declared_clients, limits, sandbox_options, security_settings
+from portal.mapping import auth_settings, declared_clients, limits, sandbox_options, security_settings, vault_servers
 from portal.policy.engine import Policy
 from portal.programs.programs import Programs
 from portal.programs.revocations import Revocations
@@ -37,9 +37,11 @@ from portal.programs.search import Search
 from portal.sandbox.engines import Engines
 from portal.settings import PortalSettings
 from portal.store.database import migrate, open_database
+from portal.upstream.accounts import Accounts
 from portal.upstream.registry import Upstreams
 from portal.web.home import Home
 from shared_auth.service import Auth
+from shared_auth.vault.vault import VaultCredentials
 
 PRUNE_EVERY_S = 3_600
 
@@ -83,7 +85,7 @@ async def open_portal(
         policy = Policy.load(settings.policy.files, write_groups=frozenset(settings.policy.write_groups))
         async with (
             vendors(settings.upstreams, demo_dir or settings.data_dir / "demo") as configured,
-            Upstreams(configured, auth.server_token).running() as upstreams,
+            Upstreams(configured, auth.server_token, _accounts(auth, settings)).running() as upstreams,
             LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s).running() as catalogue,
             Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
             Engines(sandbox_options(settings)) as sandbox,
@@ -143,10 +145,22 @@ async def _pruning(auth: Auth) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        await auth.close()
+
+
+def _accounts(auth: Auth, settings: PortalSettings) -> Accounts:
+    """Return how upstreams get people's credentials, and where a person connects an account that is missing."""
+    return Accounts(lambda name: VaultCredentials(auth.vault, name), lambda name: f"{settings.issuer}/connect/{name}")
 
 
 async def _auth(settings: PortalSettings, engine: AsyncEngine) -> Auth:
-    auth = Auth(auth_settings(settings), engine, clients=declared_clients(settings))
+    auth = Auth(
+        auth_settings(settings),
+        engine,
+        clients=declared_clients(settings),
+        servers=vault_servers(settings),
+        summaries={name: upstream.summary for name, upstream in settings.upstreams.items()},
+    )
     await auth.start()
     return auth
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["not_found", "forbidden", "invalid", "rate_limited", "unavailable", "timeout", "upstream"]
+Kind = Literal["not_found", "forbidden", "connect", "invalid", "rate_limited", "unavailable", "timeout", "upstream"]
+
+"""``connect`` is the one that a person can lift: their account at the vendor is not connected. Its message is ours."""
 
 
 class UpstreamFailure(Exception):

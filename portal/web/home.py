@@ -64,6 +64,10 @@ class Home:
                 _Row(state.name, state.summary, state.state, state.detail, {name: effects[name] for name in effects})
             )
         page = _PAGES.get_template("home.html").render(
-            person=principal, rows=rows, snippets=snippets(self._endpoint), endpoint=self._endpoint
+            person=principal,
+            rows=rows,
+            snippets=snippets(self._endpoint),
+            endpoint=self._endpoint,
+            connections=bool(self._auth.vault.servers),
         )
         return HTMLResponse(page, headers=HEADERS)

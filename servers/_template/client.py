@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from servers._kit.credentials import AsCaller
 from servers._kit.http import Http, open_http, path
 from servers._template.emulator import emulator
 from servers._template.models import Note, NoteSummary
@@ -35,14 +36,15 @@ class Template:
 
 
 @asynccontextmanager
-async def open_client(settings: TemplateSettings) -> AsyncIterator[Template]:
-    """Yield the client for as long as the server runs."""
+async def open_client(settings: TemplateSettings, *, as_caller: bool = False) -> AsyncIterator[Template]:
+    """Yield the client for as long as the server runs. With ``as_caller``, each request is that of whoever calls."""
     headers = {"Authorization": f"Bearer {settings.token.get_secret_value()}"} if settings.token else {}
     transport = None if settings.url else httpx.ASGITransport(app=emulator())
     async with open_http(
         settings.url or "http://emulator.invalid",
         vendor="Template",
         headers=headers,
+        auth=AsCaller() if as_caller else None,
         timeout_s=settings.timeout_s,
         transport=transport,
     ) as http:
