@@ -216,8 +216,7 @@ class Vault:
 
     def _landed(self, name: tuple[Who, str], task: asyncio.Task[VendorGrant]) -> None:
         del self._flights[name]
-        if not task.cancelled():
-            task.exception()  # looked at, though everybody who asked may have left
+        _ = task.cancelled() or task.exception()  # looked at, though everybody who asked may have left
 
     async def _current(self, who: Who, rejected: str) -> VendorGrant:
         """1. Is there a grant that may be used? 2. Is its token fresh? 3. Refresh it, or wait for who does."""

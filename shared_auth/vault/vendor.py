@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from shared_auth.addresses import Network
@@ -141,7 +141,3 @@ class VaultServer:
             raise ConfigurationError(f"{self.name}: either a vendor to connect at or a service token")
         if self.vendor is not None and self.name == "callback":
             raise ConfigurationError("callback: this name is taken by the address that vendors answer to")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what may be shown of it."""
-        return {"server": self.name, "kind": "service" if self.vendor is None else "person"}
