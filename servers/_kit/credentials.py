@@ -122,7 +122,7 @@ class PortalCredentials:
     resource: str
     outbound: Outbound = field(default_factory=Outbound)
 
-    async def __call__(self, principal: Principal, server_token: str = "", *, rejected: str = "") -> Credential:  # noqa: ARG002 - the token says it
+    async def __call__(self, _principal: Principal, server_token: str = "", /, *, rejected: str = "") -> Credential:
         """Return the credential of whoever the server token is of. Raises as Credentials says."""
         form = {
             "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",

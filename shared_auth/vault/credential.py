@@ -45,7 +45,7 @@ class CredentialUnavailable(Exception):
 class Credentials(Protocol):
     """Who gives a server its credential: the vault in the portal's process, the portal's ``/token`` elsewhere."""
 
-    async def __call__(self, principal: Principal, server_token: str = "", *, rejected: str = "") -> Credential:
+    async def __call__(self, principal: Principal, server_token: str = "", /, *, rejected: str = "") -> Credential:
         """Return the credential of ``principal``. Raises NotConnected, NoPerson or CredentialUnavailable.
 
         ``server_token`` is what the portal sent along to a server in a process of its own. ``rejected`` is the SHA-256

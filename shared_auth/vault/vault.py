@@ -331,6 +331,6 @@ class VaultCredentials:
         self._vault = vault
         self._server = server
 
-    async def __call__(self, principal: Principal, server_token: str = "", *, rejected: str = "") -> Credential:  # noqa: ARG002 - nobody sent one
+    async def __call__(self, principal: Principal, _server_token: str = "", /, *, rejected: str = "") -> Credential:
         """Return the credential of ``principal``. Raises as Credentials says."""
         return await self._vault.credential(principal, self._server, rejected=rejected)

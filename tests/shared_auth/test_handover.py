@@ -122,7 +122,7 @@ async def test_other_clients_and_targets_get_nothing(flow: Connecting) -> None:
     form = {"grant_type": EXCHANGE, "client_id": registered["client_id"]}
     assert refused(await flow.token(**form), 400, "unauthorized_client")
     wiki = flow.auth.server_token(GRANTED, WIKI)
-    for changes in [
+    others: list[dict[str, Any]] = [
         {"resource": WIKI},
         {"resource": None},
         {"resource": RESOURCE},
@@ -130,7 +130,8 @@ async def test_other_clients_and_targets_get_nothing(flow: Connecting) -> None:
         {"resource": f"{NOTES}/"},
         {"audience": "wiki"},
         {"resource": WIKI, "subject_token": wiki},
-    ]:
+    ]
+    for changes in others:
         assert refused(await ask(flow, **changes), 400, "invalid_target"), changes
 
 
@@ -219,7 +220,7 @@ async def test_the_metadata_names_the_grant_type_where_there_is_a_client_for_it(
 def test_a_client_that_is_no_server_is_not_declared_as_one(changes: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"auth\.clients\.notes-server"):
         dataclasses.replace(NOTES_SERVER, **changes)
-    by_key = {"auth_method": "private_key_jwt", "secret_hash": None, "keys": {KEY["kid"]: KEY}}
+    by_key: Any = {"auth_method": "private_key_jwt", "secret_hash": None, "keys": {KEY["kid"]: KEY}}
     assert dataclasses.replace(NOTES_SERVER, **by_key).server == "gitlab"
 
 
@@ -227,7 +228,7 @@ def test_a_client_that_is_no_server_is_not_declared_as_one(changes: Any) -> None
 
 
 def credentials(flow: Connecting, answer: Any = None, secret: str = SECRET) -> PortalCredentials:
-    async def reply(_request: httpx.Request) -> httpx.Response:
+    async def reply(_request: httpx.Request) -> Any:
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -99,7 +99,8 @@ def test_browsers_may_follow_to_the_vendor_and_on() -> None:
 def test_a_server_works_with_people_or_with_a_service_account() -> None:
     found = vendor(None, None, OWN)
     assert (VaultServer("a", found).vendor, VaultServer("b", service_token="x").service_token) == (found, "x")
-    for wrong in [{"name": "a"}, {"name": "a", "vendor": found, "service_token": "x"}]:
+    wrongs: list[dict[str, Any]] = [{"name": "a"}, {"name": "a", "vendor": found, "service_token": "x"}]
+    for wrong in wrongs:
         with pytest.raises(ConfigurationError, match="either"):
             VaultServer(**wrong)
     with pytest.raises(ConfigurationError, match="callback"):
