@@ -85,7 +85,7 @@ def _declared(client_id: str, client: AuthClient) -> DeclaredClient:
         groups=frozenset(client.groups),
         scopes=frozenset(client.scopes),
         may_introspect=client.introspect,
-        server=client.server,
+        server=client.server or "",
     )
 
 

@@ -42,8 +42,8 @@ class AuthClient(_Section):
     jwks: list[dict[str, Any]] = Field(default_factory=list, description="Its public keys, each with a `kid`.")
     redirect_uris: list[str] = Field(default_factory=list, description="Where a sign-in may answer, exactly.")
     groups: list[str] = Field(default_factory=list, description="Groups that policy sees when it acts for itself.")
-    server: str = Field(
-        default="",
+    server: str | None = Field(
+        default=None,
         description="The upstream that this client is, with `urn:ietf:params:oauth:grant-type:token-exchange`: it may "
         "ask for the credentials of whoever calls it.",
     )

@@ -36,6 +36,9 @@ JUST_S = 30
 WAIT_S = 25.0
 """How long to wait for another replica's refresh."""
 POLL_S = 0.05
+COOL_S = 5
+"""After a failure to refresh, the vendor is not asked for the same person for this long: programs call in numbers."""
+MAX_COOLING = 4_096
 STORE_TRIES = 5
 ENDED_AT_ONCE = 100
 
@@ -79,6 +82,7 @@ class Vault:
         self._issuer = issuer
         self._clock = clock
         self._wait_s = wait_s
+        self._cooling: dict[Who, float] = {}
         self._flights: dict[tuple[Who, str], asyncio.Task[VendorGrant]] = {}
 
     async def start(self) -> None:
@@ -226,16 +230,9 @@ class Vault:
             held = await self._grants.find(who)
             grant = self._usable(held, vendor)
             assert held is not None  # noqa: S101 - _usable raises
-            refused = bool(rejected) and opaque.digest(grant.access) == rejected
-            if refused and self._clock() - held.changed_at < JUST_S:
+            refused = rejected != "" and opaque.digest(grant.access) == rejected
+            if await self._good(held, grant, refused=refused):
                 return grant
-            if not refused and self._lives(grant, MARGIN_S):
-                return grant
-            if not grant.refresh:
-                if not refused and self._lives(grant, 0):
-                    return grant
-                await self._grants.expire(held)
-                raise NotConnected
             lease = await self._grants.lease(held)
             if lease is not None:
                 renewed = await self._refresh(held, grant, vendor, lease, refused=refused)
@@ -245,6 +242,21 @@ class Vault:
                 raise CredentialUnavailable("another process is renewing the credential and does not come to an end")
             else:
                 await asyncio.sleep(POLL_S)
+
+    async def _good(self, held: Held, grant: VendorGrant, *, refused: bool) -> bool:
+        """Say whether the token is good as it is, or is to be refreshed. Raises when neither can be."""
+        if refused and self._clock() - held.changed_at < JUST_S:
+            return True
+        if not refused and self._lives(grant, MARGIN_S):
+            return True
+        lives = not refused and self._lives(grant, 0)
+        if not grant.refresh and not lives:
+            await self._grants.expire(held)
+            raise NotConnected
+        cools = self._clock() < self._cooling.get(held.who, 0.0)
+        if cools and not lives:
+            raise CredentialUnavailable("the vendor did not renew the credential a moment ago")
+        return lives and (cools or not grant.refresh)
 
     async def _refresh(
         self, held: Held, grant: VendorGrant, vendor: Vendor, lease: str, *, refused: bool
@@ -257,6 +269,9 @@ class Vault:
             raise NotConnected from None
         except VendorDown as error:
             await self._grants.release(held.who, lease)
+            if len(self._cooling) >= MAX_COOLING:
+                self._cooling.clear()
+            self._cooling[held.who] = self._clock() + COOL_S
             if not refused and self._lives(grant, 0):
                 return grant
             raise CredentialUnavailable(f"the vendor does not renew the credential ({error})") from None

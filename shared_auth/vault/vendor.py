@@ -75,6 +75,7 @@ class Vendor:
         secret = self.auth_method != "none"
         yield secret != bool(self.client_secret), "client_secret: needed, unless auth_method is none"
         yield self.auth_method == "none" and not self.pkce, "pkce: must be on without a client_secret"
+        yield not self.scopes, "scopes: name what to ask for"
         words = all(one and one.isascii() and one.isprintable() and " " not in one for one in self.scopes)
         yield not words, "scopes: must be single words"
         unasked = self.required_scopes - set(self.scopes)

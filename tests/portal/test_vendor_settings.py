@@ -34,6 +34,7 @@ credential = "person"
 [upstreams.own.oauth]
 client_id = "portal"
 auth_method = "none"
+scopes = ["a"]
 authorize_url = "https://own.example/authorize"
 token_url = "https://own.example/token"
 
@@ -104,6 +105,7 @@ def test_a_server_at_an_address_gets_one_only_by_exchange() -> None:
         ("notes", {"private_networks": ["10.0.0.1/8"]}, "upstreams.notes.oauth.private_networks"),
         ("notes", {"required_scopes": ["api"]}, "upstreams.notes.oauth.required_scopes"),
         ("notes", {"client_secret": None}, "upstreams.notes.oauth.client_secret"),
+        ("notes", {"preset": "google"}, "upstreams.notes.oauth.scopes"),
         ("callback", {}, "upstreams.callback"),
     ],
 )

@@ -24,7 +24,7 @@ from shared_auth.store import vault_keys, vendor_grants
 from shared_auth.vault.answers import GrantDead
 from shared_auth.vault.credential import CredentialUnavailable, NoPerson, NotConnected, Site
 from shared_auth.vault.keyring import Keyring
-from shared_auth.vault.vault import JUST_S, MARGIN_S, STORE_TRIES, Vault, VaultCredentials
+from shared_auth.vault.vault import COOL_S, JUST_S, MARGIN_S, MAX_COOLING, STORE_TRIES, Vault, VaultCredentials
 from shared_auth.vault.vendor import VaultServer
 from shared_auth.vault.vendor_grants import LEASE_S, SEAL_TRIES, Who
 from tests.shared_auth.flow import BOTH, ISSUER, Clock
@@ -306,8 +306,12 @@ BROKEN = [
 async def test_any_other_answer_keeps_the_grant(flow: Connecting, clock: Clock, answer: Any) -> None:
     clock.advance(TWO_HOURS)
     flow.vendors.emulators["gitlab"].said = [answer]
-    with pytest.raises(CredentialUnavailable):
-        await token(flow.vault)
+    asked = len(flow.vendors.asked)
+    for _ in range(3):
+        with pytest.raises(CredentialUnavailable):
+            await token(flow.vault)
+    assert len(flow.vendors.asked) == asked + 1
+    clock.advance(COOL_S)
     assert await token(flow.vault)
     assert {request.headers["host"] for request in flow.vendors.asked} == {"gitlab.example"}
 
@@ -322,12 +326,24 @@ async def test_a_vendor_that_is_down_keeps_the_grant_and_a_token_that_still_live
 
     flow.vendors.replies["/oauth/token"] = down
     clock.advance(TWO_HOURS - MARGIN_S)
-    assert await token(flow.vault) == before
+    asked = len(flow.vendors.asked)
+    assert [await token(flow.vault) for _ in range(3)] == [before] * 3
+    assert len(flow.vendors.asked) == asked + 1
     clock.advance(MARGIN_S)
     with pytest.raises(CredentialUnavailable):
         await token(flow.vault)
     flow.vendors.replies.clear()
+    clock.advance(COOL_S)
     assert await token(flow.vault) != before
+
+
+async def test_what_is_remembered_of_failures_is_bounded(flow: Connecting, clock: Clock) -> None:
+    clock.advance(TWO_HOURS)
+    flow.vault._cooling |= {Who(ISSUER, str(n), "gitlab"): 0.0 for n in range(MAX_COOLING)}
+    flow.vendors.emulators["gitlab"].said = [JSONResponse({}, 503)]
+    with pytest.raises(CredentialUnavailable):
+        await token(flow.vault)
+    assert len(flow.vault._cooling) == 1
 
 
 async def test_a_token_that_the_vendor_refused_is_renewed_once(

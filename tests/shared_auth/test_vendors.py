@@ -11,13 +11,13 @@ from shared_auth.configuration import ConfigurationError
 from shared_auth.vault.presets import PRESETS, vendor
 from shared_auth.vault.vendor import VaultServer, Vendor
 
-ID = {"client_id": "portal", "client_secret": "s3cret"}
-OWN = {"authorize_url": "https://v.example/authorize", "token_url": "https://v.example/token"} | ID
+ID: dict[str, Any] = {"client_id": "portal", "client_secret": "s3cret"}
+OWN = {"authorize_url": "https://v.example/authorize", "token_url": "https://v.example/token", "scopes": ("a",)} | ID
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_needs_a_registration_and_nothing_else(preset: str) -> None:
-    found = vendor(preset, None, ID)
+    found = vendor(preset, None, {"scopes": ("a",)} | ID)
     assert found.token_url.startswith("https://")
     assert "{host}" not in found.authorize_url + found.token_url + found.revoke_url + found.sites_url
     assert "s3cret" not in repr(found)
@@ -29,7 +29,7 @@ def test_what_is_set_wins_over_the_preset_and_the_host_is_a_companys_own() -> No
     assert found.revoke_url == "https://gitlab.acme.example/oauth/revoke"
     assert (found.scopes, found.pkce, found.redirect_uri_on_refresh) == (("api",), False, True)
     assert (found.host, found.expected_issuer) == ("gitlab.acme.example", "https://gitlab.acme.example")
-    assert vendor("google", None, ID).expected_issuer == "https://accounts.google.com"
+    assert vendor("google", None, ID | {"scopes": ("a",)}).expected_issuer == "https://accounts.google.com"
 
 
 def test_atlassians_habits_are_in_its_preset() -> None:
@@ -65,6 +65,7 @@ def test_a_vendor_without_a_preset_is_written_out() -> None:
         ({"auth_method": "none", "client_secret": "", "pkce": False}, "pkce"),
         ({"scopes": ("a b",)}, "scopes"),
         ({"scopes": ("",)}, "scopes"),
+        ({"scopes": ()}, "scopes"),
         ({"scopes": ("a",), "required": frozenset({"b"})}, "required_scopes"),
         ({"authorize_params": {"state": "x"}}, "authorize_params"),
     ],
@@ -86,7 +87,7 @@ def test_settings_that_would_be_unsafe_do_not_start(changes: Any, says: str) -> 
     ],
 )
 def test_an_address_that_is_written_out_is_meant_and_a_name_needs_its_network(url: str, allowed: Any) -> None:
-    found = Vendor("V", OWN["authorize_url"], url, "portal", "s", networks=(ip_network("10.20.0.0/16"),))
+    found = Vendor("V", OWN["authorize_url"], url, "portal", "s", scopes=("a",), networks=(ip_network("10.20.0.0/16"),))
     assert [str(network) for network in found.allowed(url)] == allowed
 
 

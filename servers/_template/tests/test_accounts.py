@@ -8,41 +8,32 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from servers._kit.credentials import AsCaller, Credential, credential
+from servers._kit.credentials import AsCaller, credential
 from servers._kit.http import open_http
 from servers._kit.oauth_emulator import OAuthEmulator
 from servers._kit.server import build
-from servers._kit.testing import ALICE, ToolError, connected
+from servers._kit.testing import ToolError, accounts, connected
 from servers._kit.tool import discover
 from servers._template.client import Template
 from servers._template.emulator import emulator
 from servers._template.server import create
 from shared_auth.principal import Principal
-from shared_auth.vault.credential import NotConnected
 
 BOB = Principal(issuer="http://issuer.test", subject="bob", client_id="test", email="bob@acme.test")
 
 
-async def alice_alone(principal: Principal, _server_token: str = "", *, rejected: str = "") -> Credential:
-    """Return a token for Alice, whom the vendor knows as ada; nobody else has connected an account."""
-    assert rejected == ""
-    if principal != ALICE:
-        raise NotConnected
-    return Credential("of-ada")
-
-
 async def test_the_vendor_sees_the_person_and_nobody_else_comes_through() -> None:
-    accounts = OAuthEmulator(people=("ada",))
-    accounts.person_of = {"Bearer of-ada": "ada"}.get  # type: ignore[method-assign, assignment]
+    people = OAuthEmulator(people=("ada",))
+    people.person_of = {"Bearer of-ada": "ada"}.get  # type: ignore[method-assign, assignment]
 
     @asynccontextmanager
     async def client() -> AsyncIterator[Template]:
-        transport = httpx.ASGITransport(app=emulator(accounts))
+        transport = httpx.ASGITransport(app=emulator(people))
         async with open_http("http://notes.test", vendor="Template", auth=AsCaller(), transport=transport) as http:
             yield Template(http)
 
     tools = discover("servers._template.tools")
-    server = build("template", summary="", tools=tools, client=client, credentials=alice_alone)
+    server = build("template", summary="", tools=tools, client=client, credentials=accounts(alice="of-ada"))
     async with connected(server) as alice, connected(server, BOB) as bob:
         assert (await alice.call("add_note", title="Release day", text="Thursday."))["author"] == "ada"
         with pytest.raises(ToolError, match="connect"):
@@ -50,7 +41,7 @@ async def test_the_vendor_sees_the_person_and_nobody_else_comes_through() -> Non
 
 
 async def test_the_server_takes_credentials_and_its_client_asks_for_them() -> None:
-    async with connected(create({}, credentials=alice_alone), BOB) as bob:
+    async with connected(create({}, credentials=accounts(alice="of-ada")), BOB) as bob:
         with pytest.raises(ToolError, match="connect"):
             await bob.call("list_notes")
 
