@@ -123,7 +123,7 @@ class Connect:
     async def callback(self, request: Request) -> Response:
         """1. Who is it? 2. Did this browser leave, once? 3. For this vendor? 4. Code for tokens. 5. Kept, then used.
 
-        Raises Denied.
+        Raises Denied. A person who is put out while the vendor answers has connected nothing.
         """
         query = request.scope["query_string"]
         if len(query) > MAX_QUERY_BYTES:
@@ -141,6 +141,9 @@ class Connect:
             raise Denied(Reason.VENDOR_CODE_REFUSED) from None
         except VendorDown:
             raise Denied(Reason.VENDOR_DOWN) from None
+        if await self._session(request) != session:
+            await self._api.revoke(vendor, refresh_token=answer.refresh or "", access_token=answer.access)
+            raise Denied(Reason.NOT_SIGNED_IN)
         await self._vault.connect(session.subject, way.server, answer)
         return redirect(await self._onward(session, way.server, vendor))
 

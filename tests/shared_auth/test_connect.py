@@ -228,6 +228,20 @@ async def test_an_answer_counts_once(flow: Connecting) -> None:
     assert sorted(answer.status_code for answer in answers) == [303, 400, 400, 400]
 
 
+async def test_a_person_who_is_put_out_while_the_vendor_answers_has_connected_nothing(flow: Connecting) -> None:
+    gone = await flow.leave("gitlab")
+    back = await flow.agree(gone.headers["location"])
+
+    async def revoked(request: httpx.Request) -> httpx.Response:
+        await flow.auth.revoke_grants(subject="ada")
+        return await flow.vendors.app("gitlab").handle_async_request(request)
+
+    flow.vendors.replies["/oauth/token"] = revoked
+    assert (await flow.browser.get(back)).status_code == 403
+    assert (await states(flow))["gitlab"] == "absent"
+    assert flow.vendors.emulators["gitlab"].revoked == 1
+
+
 async def test_an_answer_counts_for_ten_minutes(flow: Connecting) -> None:
     gone = await flow.leave("gitlab")
     back = await flow.agree(gone.headers["location"])
