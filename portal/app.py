@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -33,13 +33,14 @@ from portal.mapping import auth_settings, declared_clients, limits, sandbox_opti
 from portal.policy.engine import Policy
 from portal.programs.programs import Programs
 from portal.programs.revocations import Revocations
-from portal.programs.search import Search
+from portal.programs.search import Search, Unconnected
 from portal.sandbox.engines import Engines
 from portal.settings import PortalSettings
 from portal.store.database import migrate, open_database
 from portal.upstream.accounts import Accounts
 from portal.upstream.registry import Upstreams
 from portal.web.home import Home
+from shared_auth.principal import Principal
 from shared_auth.service import Auth
 from shared_auth.vault.vault import VaultCredentials
 
@@ -92,7 +93,7 @@ async def open_portal(
             Revocations(auth.ended_grants).running() as revocations,
         ):
             gate = Gate(policy, upstreams, settings.budget)
-            search = Search(catalogue, gate)
+            search = Search(catalogue, gate, _unconnected(auth, settings))
             programs = Programs(
                 sandbox,
                 catalogue,
@@ -151,6 +152,13 @@ async def _pruning(auth: Auth) -> AsyncIterator[None]:
 def _accounts(auth: Auth, settings: PortalSettings) -> Accounts:
     """Return how upstreams get people's credentials, and where a person connects an account that is missing."""
     return Accounts(lambda name: VaultCredentials(auth.vault, name), lambda name: f"{settings.issuer}/connect/{name}")
+
+
+def _unconnected(auth: Auth, settings: PortalSettings) -> Unconnected:
+    async def pages(principal: Principal) -> Mapping[str, str]:
+        return {name: f"{settings.issuer}/connect/{name}" for name in await auth.vault.unconnected(principal)}
+
+    return pages
 
 
 async def _auth(settings: PortalSettings, engine: AsyncEngine) -> Auth:

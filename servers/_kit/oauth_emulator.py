@@ -35,6 +35,7 @@ class Habits:
     ``rotation``: after a refresh ``pair`` ends the old access and refresh token, ``refresh`` the refresh token alone,
     and ``never`` neither, and gives no new one. ``dead_status`` goes with ``invalid_grant``. ``withheld`` are scopes
     that people do not grant. ``needs`` are parameters without which the authorization page is an error.
+    ``per_minute`` bounds the requests to the token endpoint, 0 does not.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Habits:
     needs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     refresh_needs_scope: str = ""
     issuer: str = ""
+    per_minute: int = 0
 
 
 GITLAB = Habits(
@@ -134,6 +136,7 @@ class OAuthEmulator:
         self._client = (client_id, client_secret)
         self._codes: dict[str, tuple[dict[str, str], _Family, float]] = {}
         self._families: list[_Family] = []
+        self._asked_at: list[float] = []
 
     def routes(self) -> list[Route]:
         """Return the vendor's endpoints."""
@@ -230,17 +233,23 @@ class OAuthEmulator:
 
     async def _token(self, request: Request) -> Response:
         form = await self._form(request)
-        if self.said:
-            return self.said.pop(0)
-        if form is None:
-            return _error(400, "invalid_request")
-        if self._authenticated(request, form) != self._client:
-            return _error(401, "invalid_client")
+        refused = self.said.pop(0) if self.said else self._refused(request, form)
+        if refused is not None or form is None:
+            return refused or _error(400, "invalid_request")
         if form.get("grant_type") == "authorization_code":
             return self._by_code(form)
         if form.get("grant_type") == "refresh_token":
             return self._by_refresh(form)
         return _error(400, "unsupported_grant_type")
+
+    def _refused(self, request: Request, form: Mapping[str, Any] | None) -> Response | None:
+        now = self._clock()
+        self._asked_at = [*(at for at in self._asked_at if at > now - 60), now]
+        if 0 < self.habits.per_minute < len(self._asked_at):
+            return JSONResponse({"error": "too_many_requests"}, 429, headers={"Retry-After": "60"})
+        if form is not None and self._authenticated(request, form) != self._client:
+            return _error(401, "invalid_client")
+        return None
 
     def _by_code(self, form: Mapping[str, Any]) -> Response:
         asked, family, until = self._codes.pop(str(form.get("code")), ({}, None, 0.0))

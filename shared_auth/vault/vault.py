@@ -163,6 +163,16 @@ class Vault:
         rows = await self._grants.of_person(self._issuer, subject) if self._servers else {}
         return [self._connected(one, rows.get(one.name)) for one in self._servers.values()]
 
+    async def unconnected(self, principal: Principal) -> list[str]:
+        """Return the servers for which ``principal`` must connect an account first; empty when that cannot be known."""
+        if principal.subject.startswith(CLIENT_SUBJECT):
+            return []
+        try:
+            found = await self.connections(principal.subject)
+        except SQLAlchemyError:
+            return []
+        return [one.server for one in found if one.state not in {"service", "connected"}]
+
     async def clear(self) -> int:
         """Revoke at their vendors, and delete, the grants of people who were revoked; return how many.
 

@@ -94,6 +94,9 @@ async def test_two_replicas_refresh_one_persons_token_once(tmp_path: Path, postg
 
         with ExitStack() as stack:
             one, two, token = await asyncio.to_thread(started, stack)
+            found = await asyncio.to_thread(one.command, "search", "add a note")
+            hint = f"notes: your account is not connected; open {base}/connect/notes first"
+            assert hint in found.stdout
             refused = await run(one, token)
             assert f"Your notes account is not connected: open {base}/connect/notes, then run" in refused
             accounts.change(expires_in=1)  # due at once ...
@@ -104,6 +107,7 @@ async def test_two_replicas_refresh_one_persons_token_once(tmp_path: Path, postg
             assert all("grace" in text for text in texts), texts
             assert (accounts.refreshes, accounts.reused) == (1, 0)
 
+            assert hint not in (await asyncio.to_thread(one.command, "search", "add a note")).stdout
             rotated = await asyncio.to_thread(one.command, "vault", "rotate")
             assert rotated.stdout == "1 vendor grants sealed with a new key\n", rotated.stderr
             assert "grace" in await run(two, token)

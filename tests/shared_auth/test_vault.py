@@ -90,6 +90,22 @@ async def test_a_client_that_acts_for_itself_has_no_account(flow: Connecting) ->
         await flow.vault.credential(Principal(issuer=ISSUER, subject="client:build", client_id="build"), "gitlab")
 
 
+async def test_what_is_not_connected_is_known_beforehand(
+    flow: Connecting, vendors: Vendors, engine: AsyncEngine, settings: AuthSettings, monkeypatch: Any
+) -> None:
+    servers = [vendors.server("gitlab"), vendors.server("jira"), VaultServer("wiki", service_token="x")]
+    vault = flow.replica(engine, settings, servers).vault
+    assert await vault.unconnected(ADA) == ["jira"]
+    assert await vault.unconnected(Principal(ISSUER, "grace", "agent")) == ["gitlab", "jira"]
+    assert await vault.unconnected(Principal(ISSUER, "client:build", "build")) == []
+
+    async def gone(*_: Any) -> Any:
+        raise OperationalError("no", None, Exception("gone"))
+
+    monkeypatch.setattr(vault._grants, "of_person", gone)
+    assert await vault.unconnected(ADA) == []
+
+
 async def test_a_server_that_works_without_is_a_fault_of_ours(flow: Connecting) -> None:
     with pytest.raises(LookupError):
         await flow.vault.credential(ADA, "catalog")
@@ -335,6 +351,19 @@ async def test_a_vendor_that_is_down_keeps_the_grant_and_a_token_that_still_live
     flow.vendors.replies.clear()
     clock.advance(COOL_S)
     assert await token(flow.vault) != before
+
+
+async def test_a_vendor_that_limits_its_token_endpoint_keeps_the_grant(
+    flow: Connecting, gitlab: OAuthEmulator, clock: Clock
+) -> None:
+    gitlab.change(per_minute=1)
+    clock.advance(TWO_HOURS)
+    assert await flow.vault.probe("gitlab") == ""
+    with pytest.raises(CredentialUnavailable):
+        await token(flow.vault)
+    clock.advance(60)
+    assert await token(flow.vault)
+    assert (gitlab.refreshes, gitlab.reused) == (1, 0)
 
 
 async def test_what_is_remembered_of_failures_is_bounded(flow: Connecting, clock: Clock) -> None:
