@@ -30,17 +30,27 @@ class Keyring:
         self._opened: dict[str, Seal] = {}
 
     async def newest(self) -> tuple[str, Seal]:
-        """Return the id of the key to seal with, as the database says now, and the key; the first call makes one."""
+        """Return the id of the key to seal with, as the database says now, and the key; the first call makes one.
+
+        Raises ConfigurationError when the secret does not open it.
+        """
         latest = select(vault_keys).order_by(vault_keys.c.position.desc()).limit(1)
         while True:
             async with self._engine.connect() as connection:
                 row = (await connection.execute(latest)).first()
-            if row is not None:
+            if row is None:
+                await self._insert(1)
+                continue
+            try:
                 return row.key_id, self._open(row.key_id, row.sealed)
-            await self._insert(1)
+            except Unsealable:
+                raise ConfigurationError(
+                    "secret: does not open the vault's keys in the database; restore the secret that was in use, or "
+                    "delete the rows of auth_vendor_grants and auth_vault_keys to have everybody connect again"
+                ) from None
 
     async def named(self, key_id: str) -> Seal:
-        """Return the key that a row names. Raises Unsealable when there is none."""
+        """Return the key that a row names. Raises Unsealable when there is none, or none that the secret opens."""
         if key_id not in self._opened:
             async with self._engine.connect() as connection:
                 mine = select(vault_keys.c.sealed).where(vault_keys.c.key_id == key_id)
@@ -84,11 +94,5 @@ class Keyring:
 
     def _open(self, key_id: str, sealed: bytes) -> Seal:
         if key_id not in self._opened:
-            try:
-                self._opened[key_id] = Seal(self._secret.open(sealed, row=f"vault-key:{key_id}"))
-            except Unsealable:
-                raise ConfigurationError(
-                    "secret: does not open the vault's keys in the database; restore the secret that was in use, or "
-                    "delete the rows of auth_vendor_grants and auth_vault_keys to have everybody connect again"
-                ) from None
+            self._opened[key_id] = Seal(self._secret.open(sealed, row=f"vault-key:{key_id}"))
         return self._opened[key_id]

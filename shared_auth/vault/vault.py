@@ -82,6 +82,7 @@ class Vault:
         self._issuer = issuer
         self._clock = clock
         self._wait_s = wait_s
+        self._closing = False
         self._cooling: dict[Who, float] = {}
         self._flights: dict[tuple[Who, str], asyncio.Task[VendorGrant]] = {}
 
@@ -188,12 +189,13 @@ class Vault:
     async def rotate(self) -> int:
         """Make a new key, seal every grant with it and delete the keys that none needs; return how many grants."""
         await self._keyring.add()
-        return await self.prune()
+        return await self._reseal()
 
     async def prune(self) -> int:
         """Finish what a rotation left that was stopped; return how many grants it sealed."""
-        if not self._servers:
-            return 0
+        return await self._reseal() if self._servers else 0
+
+    async def _reseal(self) -> int:
         done = await self._grants.reseal()
         await self._keyring.drop_unused()
         return done
@@ -215,7 +217,8 @@ class Vault:
         return "the token endpoint accepts a token that is none"
 
     async def close(self) -> None:
-        """Wait for the refreshes that are under way: what a vendor answers must not get lost."""
+        """Wait for the refreshes that are under way here, and for no other replica's: an answer must not get lost."""
+        self._closing = True
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
 
     async def _shared(self, who: Who, rejected: str) -> VendorGrant:
@@ -248,7 +251,7 @@ class Vault:
                 renewed = await self._refresh(held, grant, vendor, lease, refused=refused)
                 if renewed is not None:
                     return renewed
-            elif self._monotonic() >= until:
+            elif self._closing or self._monotonic() >= until:
                 raise CredentialUnavailable("another process is renewing the credential and does not come to an end")
             else:
                 await asyncio.sleep(POLL_S)

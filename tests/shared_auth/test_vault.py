@@ -228,6 +228,19 @@ async def test_a_refresh_that_is_cut_off_by_the_end_of_the_process_is_waited_for
     await asyncio.wait_for(asking, 5)
 
 
+async def test_a_portal_that_stops_does_not_wait_for_another_replicas_refresh(flow: Connecting, clock: Clock) -> None:
+    clock.advance(TWO_HOURS)
+    held = await flow.vault._grants.find(Who(ISSUER, "ada", "gitlab"))
+    assert held is not None
+    await flow.vault._grants.lease(held)
+    waiting = asyncio.create_task(token(flow.vault))
+    while not flow.vault._flights:
+        await asyncio.sleep(0)
+    await flow.auth.close()
+    with pytest.raises(CredentialUnavailable):
+        await waiting
+
+
 @BOTH
 async def test_a_process_that_died_before_it_asked_costs_the_others_its_lease_and_nothing_else(
     flow: Connecting, other: Auth, gitlab: OAuthEmulator, clock: Clock
@@ -624,6 +637,20 @@ async def test_replicas_that_start_together_make_one_key(
         assert len((await connection.execute(select(vault_keys))).all()) == 1
 
 
+async def test_an_old_key_that_cannot_be_opened_costs_its_rows_and_nothing_else(
+    flow: Connecting, vendors: Vendors, engine: AsyncEngine, settings: AuthSettings
+) -> None:
+    await flow.vault._keyring.add()
+    async with engine.begin() as connection:
+        old = vault_keys.c.key_id == (await connection.execute(select(vendor_grants.c.key_id))).scalar_one()
+        await connection.execute(update(vault_keys).where(old).values(sealed=b"x" * 60))
+    other = flow.replica(engine, settings, [vendors.server("gitlab")])
+    await other.start()
+    with pytest.raises(NotConnected):
+        await token(other.vault)
+    assert await other.vault.rotate() == 0
+
+
 async def test_another_secret_does_not_start(
     flow: Connecting, engine: AsyncEngine, settings: AuthSettings, vendors: Vendors
 ) -> None:
@@ -741,8 +768,9 @@ async def test_a_grant_of_a_server_that_is_gone_from_the_settings_is_cleared_wit
     await bare.start()
     assert await bare.vault.connections("ada") == []
     await bare.revoke_grants(subject="ada")
-    assert await bare.clear_vendor_grants() == 1
     assert await bare.vault.prune() == 0
+    assert await bare.vault.rotate() == 1
+    assert await bare.clear_vendor_grants() == 1
 
 
 async def test_a_scope_that_the_server_needs_and_did_not_get_is_no_connection(
