@@ -2,7 +2,7 @@
 
     headers = {"Authorization": f"Bearer {(await credential()).token}"}
 
-inside a tool's call, or ``open_http(…, auth=AsCaller())``, which puts it on every request and renews one that the
+inside a tool's call, or ``open_http(…, as_caller=True)``, which puts it on every request and renews one that the
 vendor refuses. In the portal's process the vault answers; in a process of its own the portal's ``/token`` does.
 """
 
@@ -11,14 +11,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
-
-import httpx
 
 from servers._kit.failures import ConnectNeeded, Forbidden, VendorUnavailable
 from shared_auth import opaque
@@ -33,7 +31,7 @@ from shared_auth.vault.credential import (
     site_of,
 )
 
-__all__ = ["AsCaller", "Credential", "Credentials", "calling", "credential"]
+__all__ = ["Credential", "Credentials", "calling", "credential"]
 
 MAX_ANSWER_BYTES = 65_536
 
@@ -88,25 +86,6 @@ def calling(credentials: Credentials, caller: Callable[[], tuple[Principal, str]
         yield
     finally:
         _asker.reset(token)
-
-
-class AsCaller(httpx.Auth):
-    """Puts the caller's token on each request. One that the vendor answers with 401 is sent once more, with a new token
-    if there is one: a refused request changed nothing.
-    """
-
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        token = (await credential()).token
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code == 401:
-            another = (await credential(rejected=token)).token
-            if another != token:
-                request.headers["Authorization"] = f"Bearer {another}"
-                yield request
-
-    def sync_auth_flow(self, _request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        raise RuntimeError("asks for a credential, which only an AsyncClient can wait for")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 
-from servers._kit.credentials import AsCaller
 from servers._kit.http import Http, open_http, path
 from servers._template.emulator import emulator
 from servers._template.models import Note, NoteSummary
@@ -44,7 +43,7 @@ async def open_client(settings: TemplateSettings, *, as_caller: bool = False) ->
         settings.url or "http://emulator.invalid",
         vendor="Template",
         headers=headers,
-        auth=AsCaller() if as_caller else None,
+        as_caller=as_caller,
         timeout_s=settings.timeout_s,
         transport=transport,
     ) as http:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import Field
 
 from servers._kit import tool
-from servers._kit.credentials import AsCaller, credential
+from servers._kit.credentials import credential
 from servers._kit.failures import ConnectNeeded
 from servers._kit.http import Http, open_http
 from servers._kit.server import build
@@ -77,11 +77,11 @@ async def which_site(_http: Http) -> str:
     return found.site.name if found.site else ""
 
 
-def server(bank: Bank | None, vendor: Vendor) -> Any:
+def server(bank: Bank | None, vendor: Any) -> Any:
     @asynccontextmanager
     async def client() -> AsyncIterator[Http]:
         transport = httpx.MockTransport(vendor)
-        async with open_http("http://v.test", vendor="V", auth=AsCaller(), transport=transport) as http:
+        async with open_http("http://v.test", vendor="V", as_caller=True, transport=transport) as http:
             yield http
 
     specs = [spec_of(one) for one in (who_am_i, be_somebody, which_site)]
@@ -146,9 +146,19 @@ async def test_a_server_that_is_given_no_credentials_has_none() -> None:
             await alice.call("which_site")
 
 
-def test_a_client_that_cannot_wait_is_refused() -> None:
-    with pytest.raises(RuntimeError, match="AsyncClient"), httpx.Client(auth=AsCaller()) as http:
-        http.get("http://v.test")
+async def test_a_refusal_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servers._kit.http.MAX_ANSWER_BYTES", 1_000)
+
+    async def endless(_request: httpx.Request) -> httpx.Response:
+        async def parts() -> AsyncIterator[bytes]:
+            while True:
+                yield b" " * 600
+
+        return httpx.Response(401, content=parts())
+
+    async with connected(server(Bank(alice="x"), endless)) as alice:
+        with pytest.raises(ToolError, match="more than 1000 bytes"):
+            await alice.call("be_somebody")
 
 
 def test_the_kind_is_the_one_signal() -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from servers._kit.credentials import AsCaller, credential
+from servers._kit.credentials import credential
 from servers._kit.http import open_http
 from servers._kit.oauth_emulator import OAuthEmulator
 from servers._kit.server import build
@@ -29,7 +29,7 @@ async def test_the_vendor_sees_the_person_and_nobody_else_comes_through() -> Non
     @asynccontextmanager
     async def client() -> AsyncIterator[Template]:
         transport = httpx.ASGITransport(app=emulator(people))
-        async with open_http("http://notes.test", vendor="Template", auth=AsCaller(), transport=transport) as http:
+        async with open_http("http://notes.test", vendor="Template", as_caller=True, transport=transport) as http:
             yield Template(http)
 
     tools = discover("servers._template.tools")
