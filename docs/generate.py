@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from portal.sections import AuthClient, Upstream
+from portal.sections import AuthClient, Upstream, VendorSection
 from portal.settings import PREFIX, PortalSettings
 
 PAGE = Path(__file__).with_name("configuration.md")
@@ -35,6 +36,9 @@ def page() -> str:
     lines += ["", "## `[upstreams.<name>]`", "", "The name is the module that programs import.", ""]
     lines += ["| setting | default | meaning |", "|---|---|---|"]
     lines += [_row(name, field) for name, field in _fields(Upstream, "")]
+    lines += ["", "## `[upstreams.<name>.oauth]`", "", cleandoc(str(VendorSection.__doc__)).replace("``", "`"), ""]
+    lines += ["| setting | default | meaning |", "|---|---|---|"]
+    lines += [_row(name, field) for name, field in _fields(VendorSection, "")]
     return HEAD + "\n".join(lines) + "\n"
 
 

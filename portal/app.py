@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -38,6 +38,7 @@ from portal.mapping import (
     result_bounds,
     sandbox_options,
     security_settings,
+    vault_servers,
 )
 from portal.policy.engine import Policy
 from portal.programs.handles import Results
@@ -45,15 +46,18 @@ from portal.programs.pauses import Pauses
 from portal.programs.programs import Programs
 from portal.programs.reading import Reading
 from portal.programs.revocations import Revocations
-from portal.programs.search import Search
+from portal.programs.search import Search, Unconnected
 from portal.sandbox.engines import Engines
 from portal.secret import secret_of
 from portal.settings import ConfigurationError, PortalSettings
 from portal.store.database import migrate, open_database
+from portal.upstream.accounts import Accounts
 from portal.upstream.registry import Upstreams
 from portal.web.approvals import Approvals
 from portal.web.home import Home
+from shared_auth.principal import Principal
 from shared_auth.service import Auth
+from shared_auth.vault.vault import VaultCredentials
 
 PRUNE_EVERY_S = 3_600
 
@@ -105,7 +109,7 @@ async def open_portal(
         vectors = await asyncio.to_thread(vectors_of, settings.search.ranking)
         async with (
             vendors(settings.upstreams, demo_dir or settings.data_dir / "demo") as configured,
-            Upstreams(configured, auth.server_token).running() as upstreams,
+            Upstreams(configured, auth.server_token, _accounts(auth, settings)).running() as upstreams,
             LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s, vectors=vectors).running() as catalogue,
             Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
             keeping(engine, settings.audit.keep_days),
@@ -114,7 +118,7 @@ async def open_portal(
             _pauses(settings, engine, auth).running() as pauses,
         ):
             gate = Gate(policy, upstreams, settings.budget)
-            search = Search(catalogue, gate)
+            search = Search(catalogue, gate, _unconnected(auth, settings))
             results = Results(engine, secret_of(settings), result_bounds(settings))
             programs = Programs(
                 sandbox,
@@ -188,10 +192,29 @@ async def _pruning(auth: Auth, results: Results) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        await auth.close()
+
+
+def _accounts(auth: Auth, settings: PortalSettings) -> Accounts:
+    """Return how upstreams get people's credentials, and where a person connects an account that is missing."""
+    return Accounts(lambda name: VaultCredentials(auth.vault, name), lambda name: f"{settings.issuer}/connect/{name}")
+
+
+def _unconnected(auth: Auth, settings: PortalSettings) -> Unconnected:
+    async def pages(principal: Principal) -> Mapping[str, str]:
+        return {name: f"{settings.issuer}/connect/{name}" for name in await auth.vault.unconnected(principal)}
+
+    return pages
 
 
 async def _auth(settings: PortalSettings, engine: AsyncEngine) -> Auth:
-    auth = Auth(auth_settings(settings), engine, clients=declared_clients(settings))
+    auth = Auth(
+        auth_settings(settings),
+        engine,
+        clients=declared_clients(settings),
+        servers=vault_servers(settings),
+        summaries={name: upstream.summary for name, upstream in settings.upstreams.items()},
+    )
     await auth.start()
     return auth
 

@@ -165,11 +165,31 @@ def revoke(
     settings = load(config)
     configure("text", "error")
 
+    async def go() -> None:
+        async with open_auth(settings) as auth:
+            ended = await auth.revoke_grants(subject=subject, client_id=client)
+            print(f"{ended} grants ended", flush=True)
+            if cleared := await auth.clear_vendor_grants():
+                print(f"{cleared} vendor grants revoked at their vendors and deleted")
+
+    _run(go())
+
+
+vault = typer.Typer(no_args_is_help=True, help="The credentials of people's accounts at vendors.")
+app.add_typer(vault, name="vault")
+
+
+@vault.command()
+def rotate(config: ConfigOption = None) -> None:
+    """Make a new key and seal every vendor grant with it, while replicas run. Run it again if it was stopped."""
+    settings = load(config)
+    configure("text", "error")
+
     async def go() -> int:
         async with open_auth(settings) as auth:
-            return await auth.revoke_grants(subject=subject, client_id=client)
+            return await auth.vault.rotate()
 
-    print(f"{_run(go())} grants ended")
+    print(f"{_run(go())} vendor grants sealed with a new key")
 
 
 @audit.command("verify")

@@ -29,9 +29,10 @@ async def inspect(settings: PortalSettings) -> tuple[str, bool]:
         async with open_portal(settings, demo_dir=Path(folder)) as portal:
             upstreams, reachable = await _upstreams(portal)
             provider, answers = await _provider(portal)
+            accounts, known = await _accounts(portal)
             layers, confined = _layers(portal)
-    healthy = reachable and answers and (confined or settings.jail == "degrade")
-    return "\n".join([*lines, *provider, *upstreams, *layers]), healthy
+    healthy = reachable and answers and known and (confined or settings.jail == "degrade")
+    return "\n".join([*lines, *provider, *upstreams, *accounts, *layers]), healthy
 
 
 async def _provider(portal: Portal) -> tuple[list[str], bool]:
@@ -55,6 +56,21 @@ async def _upstreams(portal: Portal) -> tuple[list[str], bool]:
         lines.append(f"  {name}: {state.state}{detail}, {count} tools, {elapsed_ms:.0f} ms")
         healthy = healthy and state.state == "ready"
     return lines, healthy
+
+
+async def _accounts(portal: Portal) -> tuple[list[str], bool]:
+    """Say what each server that works with a credential works with, and what its vendor thinks of the settings."""
+    vault, lines, healthy = portal.auth.vault, [], True
+    for one in vault.servers:
+        if one.vendor is None:
+            lines.append(f"  {one.name}: one service account for everybody")
+            continue
+        wrong = await vault.probe(one.name)
+        healthy = healthy and not wrong
+        state = wrong or "ready"
+        redirect = f"{portal.settings.issuer}/connect/callback"
+        lines.append(f"  {one.name}: each person's own at {one.vendor.host}, redirect address {redirect}: {state}")
+    return (["accounts", *lines] if lines else []), healthy
 
 
 def _layers(portal: Portal) -> tuple[list[str], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from mcp.server.transport_security import TransportSecuritySettings
@@ -9,12 +10,15 @@ from mcp.server.transport_security import TransportSecuritySettings
 from portal.programs.handles import Bounds
 from portal.sandbox.contract import Limits, Options
 from portal.secret import secret_of
-from portal.sections import AuthClient, DocumentsSection, OidcSection
-from portal.settings import PortalSettings
+from portal.sections import AuthClient, DocumentsSection, OidcSection, VendorSection
+from portal.settings import ConfigurationError, PortalSettings
 from shared_auth.authorization.declared import AuthMethod, DeclaredClient, read_keys
 from shared_auth.authorization.document_settings import DocumentSettings
+from shared_auth.configuration import ConfigurationError as AuthConfigurationError
 from shared_auth.identity.settings import OidcSettings
 from shared_auth.settings import AuthSettings
+from shared_auth.vault.presets import vendor
+from shared_auth.vault.vendor import VaultServer, Vendor
 
 
 def auth_settings(settings: PortalSettings) -> AuthSettings:
@@ -82,7 +86,43 @@ def _declared(client_id: str, client: AuthClient) -> DeclaredClient:
         groups=frozenset(client.groups),
         scopes=frozenset(client.scopes),
         may_introspect=client.introspect,
+        server=client.server or "",
     )
+
+
+def vault_servers(settings: PortalSettings) -> list[VaultServer]:
+    """Return the upstreams that work with a credential. Raises ConfigurationError that names upstream and setting."""
+    found = []
+    for name, upstream in settings.upstreams.items():
+        if upstream.credential == "none":
+            continue
+        try:
+            token = "" if upstream.service_token is None else upstream.service_token.get_secret_value()
+            found.append(VaultServer(name, _vendor(upstream.oauth), token, upstream.url or ""))
+        except AuthConfigurationError as error:
+            raise ConfigurationError(f"upstreams.{name}.oauth.{error}") from None
+    known = {one.name for one in found}
+    for client_id, client in settings.auth.clients.items():
+        if client.server and client.server not in known:
+            raise ConfigurationError(f"auth.clients.{client_id}.server: no upstream of this name has a credential")
+    return found
+
+
+def _vendor(section: VendorSection | None) -> Vendor | None:
+    if section is None:
+        return None
+    given = section.model_dump(exclude_none=True, exclude={"preset", "host"})
+    if section.client_secret is not None:
+        given["client_secret"] = section.client_secret.get_secret_value()
+    if "required_scopes" in given:
+        given["required"] = frozenset(given.pop("required_scopes"))
+    if "scopes" in given:
+        given["scopes"] = tuple(given["scopes"])
+    try:
+        given["networks"] = tuple(ip_network(one) for one in given.pop("private_networks", ()))
+    except ValueError:
+        raise AuthConfigurationError("private_networks: each must be a network such as 10.20.0.0/16") from None
+    return vendor(section.preset, section.host, given)
 
 
 def sandbox_options(settings: PortalSettings) -> Options:

@@ -42,6 +42,11 @@ class AuthClient(_Section):
     jwks: list[dict[str, Any]] = Field(default_factory=list, description="Its public keys, each with a `kid`.")
     redirect_uris: list[str] = Field(default_factory=list, description="Where a sign-in may answer, exactly.")
     groups: list[str] = Field(default_factory=list, description="Groups that policy sees when it acts for itself.")
+    server: str | None = Field(
+        default=None,
+        description="The upstream that this client is, with `urn:ietf:params:oauth:grant-type:token-exchange`: it may "
+        "ask for the credentials of whoever calls it.",
+    )
     introspect: bool = Field(default=False, description="It may ask what any token is worth (RFC 7662).")
     scopes: list[str] = Field(default_factory=lambda: ["mcp"], description="Scopes it may ask for.")
 
@@ -240,6 +245,52 @@ class Demo(_Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class VendorSection(_Section):
+    """Where people connect their own accounts. Register `<public_url>/connect/callback` there as redirect address.
+
+    What a preset knows need not be set; what is set wins. ``{host}`` in an address is `host`.
+    """
+
+    preset: Literal["gitlab", "jira", "sentry", "google"] | None = Field(
+        default=None, description="A vendor that is known: addresses, habits, scopes to read."
+    )
+    host: str | None = Field(default=None, description="The vendor's address where a company runs its own.")
+    client_id: str = Field(min_length=1, description="What the vendor calls this portal.")
+    client_secret: SecretStr | None = Field(default=None, description="Its secret; none with auth_method `none`.")
+    title: str | None = Field(default=None, max_length=100, description="What people call the vendor.")
+    scopes: list[str] | None = Field(default=None, description="What to ask for.")
+    required_scopes: list[str] | None = Field(
+        default=None,
+        description="Scopes without which a connection is of no use. Default: all but offline_access, openid, profile "
+        "and email.",
+    )
+    authorize_url: str | None = Field(default=None, description="Where people are sent.")
+    token_url: str | None = Field(default=None, description="Where codes and refresh tokens are exchanged.")
+    revoke_url: str | None = Field(default=None, description="Where access is revoked on disconnect.")
+    authorize_params: dict[str, str] | None = Field(default=None, description="More parameters for authorize_url.")
+    pkce: bool | None = Field(default=None, description="Whether the vendor takes PKCE (S256). Default: yes.")
+    auth_method: Literal["client_secret_basic", "client_secret_post", "none"] | None = Field(
+        default=None, description="How the portal proves itself. Default: client_secret_post."
+    )
+    body: Literal["form", "json"] | None = Field(default=None, description="Form of token requests. Default: form.")
+    redirect_uri_on_refresh: bool | None = Field(
+        default=None, description="Whether a refresh repeats the redirect address."
+    )
+    issuer: str | None = Field(
+        default=None, description="What `iss` must be in the vendor's answer. Default: the origin of authorize_url."
+    )
+    states_issuer: bool | None = Field(default=None, description="Whether `iss` must be in every answer.")
+    sites_url: str | None = Field(
+        default=None, description="Lists the sites or organisations of a token; people choose one."
+    )
+    site_id: str | None = Field(default=None, description="Member of a listed site that names it. Default: id.")
+    site_name: str | None = Field(default=None, description="Member that people read. Default: name.")
+    site_url: str | None = Field(default=None, description="Member that holds its address. Default: url.")
+    private_networks: list[str] | None = Field(
+        default=None, description="Internal networks that the vendor's names may resolve to, as `10.20.0.0/16`."
+    )
+
+
 class Upstream(_Section):
     """One MCP server behind the portal: ``module`` in this process, or ``url`` over HTTP."""
 
@@ -254,6 +305,13 @@ class Upstream(_Section):
     )
     summary: str = Field(default="", max_length=300, description="What it is for, as `search` shows it.")
     settings: dict[str, Any] = Field(default_factory=dict, description="The server's own; its README lists them.")
+    credential: Literal["none", "person", "service"] = Field(
+        default="none",
+        description="What the server acts with at its vendor beside its own settings: `person`, the account that each "
+        "person connects, needs `oauth`; `service`, one account for everybody, needs `service_token`.",
+    )
+    service_token: SecretStr | None = Field(default=None, description="The token of the service account.")
+    oauth: VendorSection | None = Field(default=None, description="Where people connect their accounts.")
     demo: Demo | None = Field(default=None, description="Start the server's demo vendor and use it.")
 
     @model_validator(mode="after")
@@ -266,4 +324,14 @@ class Upstream(_Section):
             parts = urlsplit(self.url)
             if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
                 raise ValueError("url: must be https with auth = exchange, unless it is a loopback address")
+        return self
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Upstream:
+        if (self.credential == "person") != (self.oauth is not None):
+            raise ValueError("credential: person goes with [oauth], and [oauth] with credential = person")
+        if (self.credential == "service") != (self.service_token is not None):
+            raise ValueError("credential: service goes with service_token, and only that")
+        if self.credential != "none" and self.url is not None and self.auth != "exchange":
+            raise ValueError("credential: a server at a url gets one only with auth = exchange")
         return self

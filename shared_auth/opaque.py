@@ -23,6 +23,9 @@ Kind = Literal[
     "nonce",
     "verifier",
     "device",
+    "departure",
+    "version",
+    "lease",
 ]
 
 _PREFIX: dict[Kind, str] = {
@@ -39,6 +42,9 @@ _PREFIX: dict[Kind, str] = {
     "login": "mpo_",
     "nonce": "mpn_",
     "verifier": "mpv_",
+    "departure": "mpx_",
+    "version": "mpt_",
+    "lease": "mpe_",
 }
 
 

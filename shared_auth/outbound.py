@@ -51,9 +51,10 @@ class Outbound:
         max_bytes: int,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        content: Mapping[str, str] | None = None,
         server_name: str | None = None,
     ) -> Answer:
-        """Return the answer. Raises Unreachable.
+        """Return the answer. Raises Unreachable. ``form`` is sent as a form, ``content`` as JSON.
 
         ``server_name`` is the host that the certificate must be for, where ``url`` names an address instead.
         """
@@ -64,7 +65,7 @@ class Outbound:
                 asyncio.timeout(self._timeout_s),
                 self._client() as client,
                 client.stream(
-                    method, url, headers=sent | dict(headers or {}), data=form, extensions=extensions
+                    method, url, headers=sent | dict(headers or {}), data=form, json=content, extensions=extensions
                 ) as answer,
             ):
                 if answer.headers.get("content-encoding", "identity").strip().lower() != "identity":

@@ -84,6 +84,13 @@ class Reason(StrEnum):
     REVOKE_FOREIGN = auto()
     INTROSPECTION_FORBIDDEN = auto()
     INTROSPECTION_TOKEN_MISSING = auto()
+    # A server asks for the credential of whoever calls it (RFC 8693)
+    SUBJECT_TOKEN_MALFORMED = auto()
+    SUBJECT_TOKEN_INVALID = auto()
+    TARGET_FOREIGN = auto()
+    ACCOUNT_NOT_CONNECTED = auto()
+    ACCOUNT_OF_CLIENT = auto()
+    VENDOR_DOWN = auto()
     # The browser
     ORIGIN_FOREIGN = auto()
     NOT_SIGNED_IN = auto()
@@ -104,6 +111,14 @@ class Reason(StrEnum):
     NONCE_WRONG = auto()
     PERSON_NOT_ADMITTED = auto()
     GROUPS_TOO_MANY = auto()
+    # Connecting an account at a vendor
+    SERVER_UNKNOWN = auto()
+    FORM_STALE = auto()
+    DEPARTURE_UNKNOWN = auto()
+    VENDOR_FOREIGN = auto()
+    VENDOR_REFUSED = auto()
+    VENDOR_CODE_REFUSED = auto()
+    SITE_UNKNOWN = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +135,7 @@ ALARMS = frozenset(
         *(Reason.CODE_REUSED, Reason.REFRESH_REUSED, Reason.CODE_MISMATCH, Reason.VERIFIER_WRONG),
         *(Reason.ASSERTION_REPLAYED, Reason.DEVICE_REUSED),
         *(Reason.PROVIDER_FOREIGN, Reason.ID_TOKEN_INVALID, Reason.NONCE_WRONG),
+        *(Reason.VENDOR_FOREIGN, Reason.TARGET_FOREIGN),
     }
 )
 """Reasons that mean that somebody holds what is not theirs: logged as warnings."""
@@ -234,6 +250,25 @@ _TABLE = {
     Reason.REVOKE_FOREIGN: (400, "invalid_grant", "The token was issued to another client."),
     Reason.INTROSPECTION_FORBIDDEN: (403, "access_denied", "This client may not introspect tokens."),
     Reason.INTROSPECTION_TOKEN_MISSING: (400, "invalid_request", "Send token."),
+    Reason.SUBJECT_TOKEN_MALFORMED: (
+        400,
+        "invalid_request",
+        "Send subject_token, subject_token_type and requested_token_type for an access token, and no actor_token.",
+    ),
+    # RFC 8693 section 2.2.2: a subject token that is invalid for any reason is invalid_request.
+    Reason.SUBJECT_TOKEN_INVALID: (
+        400,
+        "invalid_request",
+        "subject_token must be the server token of a call that is being made, and its grant must live.",
+    ),
+    Reason.TARGET_FOREIGN: (400, "invalid_target", "resource must be the server that this client is declared for."),
+    Reason.ACCOUNT_NOT_CONNECTED: (400, "invalid_grant", "The account is not connected here: connect it again."),
+    Reason.ACCOUNT_OF_CLIENT: (400, "unauthorized_client", "A client that acts for itself has no account there."),
+    Reason.VENDOR_DOWN: (
+        503,
+        "temporarily_unavailable",
+        "The system that the account is at gives no usable answer. Try again shortly; what is connected stays.",
+    ),
     Reason.ORIGIN_FOREIGN: (403, "access_denied", "This form was sent from another site, so it was not accepted."),
     Reason.NOT_SIGNED_IN: (403, "access_denied", "You are not signed in in this browser, or no longer."),
     Reason.CONSENT_UNKNOWN: (400, "invalid_request", "This question was answered before or has expired."),
@@ -261,6 +296,21 @@ _TABLE = {
         "access_denied",
         "Your account is in too many groups: have the provider send fewer in the groups claim.",
     ),
+    Reason.SERVER_UNKNOWN: (
+        404,
+        "invalid_request",
+        "There is no server of this name that people connect accounts for.",
+    ),
+    Reason.FORM_STALE: (403, "access_denied", "This form is of another sign-in. Open the page again and repeat it."),
+    Reason.DEPARTURE_UNKNOWN: (
+        400,
+        "invalid_request",
+        "This connection was finished before, has expired, or was begun in another browser. Begin it again.",
+    ),
+    Reason.VENDOR_FOREIGN: (400, "access_denied", "The answer came from another system than was asked. Begin again."),
+    Reason.VENDOR_REFUSED: (403, "access_denied", "Access was not granted there, so nothing was connected."),
+    Reason.VENDOR_CODE_REFUSED: (400, "invalid_grant", "The system took its own code no more. Begin again."),
+    Reason.SITE_UNKNOWN: (400, "invalid_request", "This site cannot be chosen, or no longer. Choose again."),
     Reason.SUBJECT_RESERVED: (403, "access_denied", "Your account's name is one that is kept for clients."),
     Reason.USER_CODE_UNKNOWN: (
         400,

@@ -33,13 +33,39 @@ def principal_of(scope: Mapping[str, Any]) -> Principal:
     return found
 
 
-class BearerDoor:
-    """ASGI middleware in front of a protected resource; ``admit`` turns a token into a principal or raises Denied."""
+class _Bearer:
+    """A token that is kept behind a door. Its repr shows nothing."""
 
-    def __init__(self, app: ASGIApp, settings: Protected, admit: Callable[[str], Awaitable[Principal]]) -> None:
+    __slots__ = ("token",)
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+
+def bearer_of(scope: Mapping[str, Any]) -> str:
+    """Return the server token that a server's door kept to be exchanged at the portal; "" when it kept none."""
+    found = scope.get("state", {}).get("bearer")
+    return found.token if isinstance(found, _Bearer) else ""
+
+
+class BearerDoor:
+    """ASGI middleware in front of a protected resource; ``admit`` turns a token into a principal or raises Denied.
+
+    ``keeps`` leaves the token where ``bearer_of`` finds it: for a server that exchanges it where it came from.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Protected,
+        admit: Callable[[str], Awaitable[Principal]],
+        *,
+        keeps: bool = False,
+    ) -> None:
         self._app = app
         self._settings = settings
         self._admit = admit
+        self._keeps = keeps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -49,13 +75,16 @@ class BearerDoor:
             await send({"type": "websocket.close", "code": 1008})  # before accept: the server answers 403
             return
         try:
-            principal = await self._admit(_bearer(scope))
+            token = _bearer(scope)
+            principal = await self._admit(token)
         except Denied as denied:
             log.info("door.refused", extra={"reason": denied.reason.value})
             await challenge(denied.reason, self._settings)(scope, receive, send)
             return
         headers = [pair for pair in scope["headers"] if pair[0] != b"authorization"]
         state = {**scope.get("state", {}), "principal": principal}
+        if self._keeps:
+            state["bearer"] = _Bearer(token)
         await self._app({**scope, "headers": headers, "state": state}, receive, send)
 
 

@@ -80,9 +80,12 @@ class ServerDoor:
         self._keys = keys
         self._clock = clock
 
-    def before(self, app: ASGIApp) -> ASGIApp:
-        """Return ``app`` behind this door: it sees only requests of a principal, found with ``principal_of(scope)``."""
-        return BearerDoor(app, self._settings, self._admit)
+    def before(self, app: ASGIApp, *, keeps: bool = False) -> ASGIApp:
+        """Return ``app`` behind this door: it sees only requests of a principal, found with ``principal_of(scope)``.
+
+        With ``keeps``, ``bearer_of(scope)`` is the server token, for the portal's ``/token`` and nothing else.
+        """
+        return BearerDoor(app, self._settings, self._admit, keeps=keeps)
 
     def document(self) -> dict[str, Any]:
         """Return the RFC 9728 document."""

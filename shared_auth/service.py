@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,7 +23,7 @@ from shared_auth.authorization.consent import Consent
 from shared_auth.authorization.declared import DEVICE_CODE, Declared, DeclaredClient
 from shared_auth.authorization.device import DeviceAuthorization, DevicePage
 from shared_auth.authorization.devices import Devices
-from shared_auth.authorization.documents import Documents, Lookup
+from shared_auth.authorization.documents import Documents
 from shared_auth.authorization.grants import Grant, Grants
 from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.introspect import Introspect
@@ -36,16 +37,24 @@ from shared_auth.authorization.sessions import Cookies, Sessions
 from shared_auth.authorization.sign_out import SignOut
 from shared_auth.authorization.token import TokenEndpoint
 from shared_auth.configuration import ConfigurationError
+from shared_auth.connect.connect import CALLBACK, Connect
+from shared_auth.connect.departures import Departures
+from shared_auth.connect.form_tokens import FormTokens
 from shared_auth.exchange import Exchange
 from shared_auth.identity.identity import Identity
 from shared_auth.keys import Keys
 from shared_auth.outbound import Outbound
 from shared_auth.people import People, Person
+from shared_auth.pinned import Lookup
 from shared_auth.principal import Principal
 from shared_auth.resource import Door
 from shared_auth.sealing import Seal
 from shared_auth.settings import SCOPE, AuthSettings
 from shared_auth.tokens import Tokens
+from shared_auth.vault.handover import Handover
+from shared_auth.vault.vault import Vault
+from shared_auth.vault.vendor import VaultServer
+from shared_auth.vault.vendor_api import VendorApi
 
 WEB_CLIENT = "portal-web"
 CLI_CLIENT = "portal-cli"
@@ -56,6 +65,7 @@ class Auth:
     """One portal's auth flow over one database. Create it once, ``await start()``, then use the rest.
 
     ``clock`` gives epoch seconds. Every replica on the same database with the same secret is the same portal.
+    ``servers`` work with a credential at their vendors; ``summaries`` say to people what each is for.
     ``transport`` and ``resolve`` replace the network and its names.
     """
 
@@ -65,6 +75,8 @@ class Auth:
         engine: AsyncEngine,
         *,
         clients: Sequence[DeclaredClient] = (),
+        servers: Sequence[VaultServer] = (),
+        summaries: Mapping[str, str] = MappingProxyType({}),
         clock: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
         resolve: Lookup = lookup,
@@ -98,11 +110,17 @@ class Auth:
             if settings.oidc is None
             else Identity(settings.oidc, engine, seal, outbound, self._cookies, issuer=settings.issuer, clock=clock)
         )
+        redirect_uri = f"{settings.issuer}{CALLBACK}"
+        self._vendor_api = VendorApi(outbound, resolve=resolve, redirect_uri=redirect_uri)
+        self._departures = Departures(engine, seal, clock=clock)
+        self._summaries = summaries
+        self.vault = Vault(servers, engine, seal, self._vendor_api, issuer=settings.issuer, clock=clock)
         self._person = Person(settings.local_subject, settings.local_name, settings.local_email, settings.local_groups)
 
     async def start(self) -> None:
         """Load or make the signing keys. The tables must exist. Raises ConfigurationError for the wrong secret."""
         await self._keys.start()
+        await self.vault.start()
         if self._settings.local_sign_in:
             await self._people.remember(self._person, now=int(self._clock()))
 
@@ -118,6 +136,7 @@ class Auth:
             declared=self._declared,
             headless=headless,
             devices=self._devices,
+            handover=Handover(self.vault, self._keys, self._grants, issuer=settings.issuer, clock=self._clock),
             clock=self._clock,
         )
         revoke = Revoke(clients, self._grants, self._refresh_tokens, tokens, resource=settings.resource)
@@ -139,7 +158,20 @@ class Auth:
             local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
             found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
-        return [*found, *self._device_routes()]
+        return [*found, *self._device_routes(), *self._connect_routes()]
+
+    def _connect_routes(self) -> list[Route]:
+        if not self.vault.servers:
+            return []
+        settings = self._settings
+        connect = Connect(
+            *(self.vault, self._vendor_api, self._departures, self._sessions, self._cookies),
+            FormTokens(settings.secret, issuer=settings.issuer),
+            issuer=settings.issuer,
+            local_sign_in=settings.local_sign_in,
+            summaries=self._summaries,
+        )
+        return connect.routes()
 
     def _device_routes(self) -> list[Route]:
         if DEVICE_CODE not in self._declared.grant_types:
@@ -207,9 +239,18 @@ class Auth:
         """End the living grants of ``subject`` and/or ``client_id``, or all; return how many there were.
 
         Their tokens stop working here at once and on every replica within half a second. A person whose every grant
-        is ended is signed out of the browser, too.
+        is ended is signed out of the browser, too, and what their accounts at vendors let the portal do is over at
+        once; ``clear_vendor_grants`` then tells the vendors.
         """
         return await self._grants.revoke(subject=subject, client_id=client_id)
+
+    async def clear_vendor_grants(self) -> int:
+        """Revoke at their vendors, and delete, the vendor grants of people who were revoked; return how many."""
+        return await self.vault.clear()
+
+    async def close(self) -> None:
+        """Wait for what must not be cut off: refreshes that a vendor may have answered already."""
+        await self.vault.close()
 
     async def ended_grants(self, grant_ids: Collection[str]) -> set[str]:
         """Return which of the grants have ended, as the database says now. Raises SQLAlchemyError."""
@@ -221,8 +262,11 @@ class Auth:
         rooms = (
             *(self._keys, self._links, self._sessions, self._questions),
             *(self._codes, self._refresh_tokens, self._grants, self._clients, self._replays, self._devices),
+            self._departures,
         )
-        return sum([await prune() for prune in (*(room.prune for room in rooms), *identity)])
+        gone = sum([await prune() for prune in (*(room.prune for room in rooms), *identity)])
+        await self.vault.prune()
+        return gone + await self.vault.clear()
 
     def _require_local(self) -> None:
         if not self._settings.local_sign_in:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Executable,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -162,6 +163,44 @@ replays = Table(
     metadata,
     Column("use_hash", Text, primary_key=True),
     Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+vault_keys = Table(
+    "auth_vault_keys",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("key_id", name="uq_auth_vault_keys_key_id"),
+)
+
+vendor_grants = Table(
+    "auth_vendor_grants",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("server", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+    # The database itself keeps a key for as long as a row needs it, whatever two replicas do at the same moment.
+    Column("key_id", Text, ForeignKey("auth_vault_keys.key_id", name="fk_auth_vendor_grants_key_id"), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("connected_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("lease", Text),
+    Column("leased_until", BigInteger),
+    Index("ix_auth_vendor_grants_key_id", "key_id"),
+)
+
+departures = Table(
+    "auth_departures",
+    metadata,
+    Column("departure_hash", Text, primary_key=True),
+    Column("session_hash", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("used_at", BigInteger),
 )
 
 

@@ -25,6 +25,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from portal.sections import Upstream
 from portal.settings import ConfigurationError
+from portal.upstream.accounts import Accounts, connect_failure
 from portal.upstream.changes import Changes
 from portal.upstream.exchanged import Exchanged, ServerTokens, asking
 from portal.upstream.failures import Kind, UpstreamFailure
@@ -58,14 +59,16 @@ class Connection:
         *,
         on_change: Callable[[str], None],
         server_tokens: ServerTokens | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
         self.name = name
         self.state: ConnectionState = "connecting"
         self.detail = ""
         self._upstream = upstream
         self._on_change = on_change
+        self._accounts = accounts
         self._exchanged = _exchanged(name, upstream, server_tokens)
-        self._server = load_server(name, upstream) if upstream.module is not None else None
+        self._server = load_server(name, upstream, accounts) if upstream.module is not None else None
         self._client: Client | None = None
         self._changes = Changes(name, on_change)
         self._ready = asyncio.Event()
@@ -159,9 +162,14 @@ class Connection:
             # costs more than the call itself; what leaves the portal is bounded where it enters the program.
             answer = await client.session.send_request(request, t.CallToolResult)
         trusted = self._server is not None
-        if is_long(answer):
-            return await asyncio.to_thread(json_of, self.name, answer, trusted=trusted)
-        return json_of(self.name, answer, trusted=trusted)
+        try:
+            if is_long(answer):
+                return await asyncio.to_thread(json_of, self.name, answer, trusted=trusted)
+            return json_of(self.name, answer, trusted=trusted)
+        except UpstreamFailure as failure:
+            if failure.kind == "connect":
+                raise connect_failure(self.name, self._upstream, self._accounts) from None
+            raise
 
     def _connected(self) -> Client:
         if self._client is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["not_found", "forbidden", "invalid", "rate_limited", "unavailable", "timeout", "upstream", "connect"]
-"""``connect``: the vendor was not asked, for the person has not connected their account there."""
+Kind = Literal["not_found", "forbidden", "connect", "invalid", "rate_limited", "unavailable", "timeout", "upstream"]
+"""``connect``: the vendor was not asked, for the person has not connected their account there. Its message is ours."""
 
 
 class UpstreamFailure(Exception):

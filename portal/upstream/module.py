@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
@@ -11,15 +12,17 @@ from pydantic import ValidationError
 
 from portal.sections import Upstream
 from portal.settings import ConfigurationError, faults_of
+from portal.upstream.accounts import Accounts
+from shared_auth.vault.credential import Credentials
 
 
 class _ServerModule(Protocol):
     @staticmethod
-    def create(settings: Mapping[str, Any]) -> Server[Any]: ...
+    def create(settings: Mapping[str, Any], credentials: Credentials | None = ...) -> Server[Any]: ...
 
 
-def load_server(name: str, upstream: Upstream) -> Server[Any]:
-    """Return the in-process server of ``module``.
+def load_server(name: str, upstream: Upstream, accounts: Accounts | None = None) -> Server[Any]:
+    """Return the in-process server of ``module``, given credentials when the operator says that it works with them.
 
     Raises ConfigurationError that names the upstream and what to change, in one line and without a setting's value.
     """
@@ -31,8 +34,13 @@ def load_server(name: str, upstream: Upstream) -> Server[Any]:
         raise ConfigurationError(f"upstreams.{name}: cannot import {place} ({error.name})") from None
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"upstreams.{name}: {place} is not a server ({_line(error)})") from None
+    credentials = None
+    if upstream.credential != "none":
+        if accounts is None or "credentials" not in inspect.signature(create).parameters:
+            raise ConfigurationError(f"upstreams.{name}.credential: {upstream.module} does not work with credentials")
+        credentials = accounts.credentials(name)
     try:
-        return create(upstream.settings)
+        return create(upstream.settings) if credentials is None else create(upstream.settings, credentials=credentials)
     except ValidationError as error:
         raise ConfigurationError(f"upstreams.{name}.settings: {faults_of(error)}") from None
     except (ValueError, OSError) as error:

@@ -12,6 +12,7 @@ import mcp_types as t
 
 from portal.sections import Upstream
 from portal.settings import ConfigurationError
+from portal.upstream.accounts import Accounts
 from portal.upstream.connection import Connection
 from portal.upstream.exchanged import ServerTokens
 from portal.upstream.failures import UpstreamFailure
@@ -23,7 +24,12 @@ START_TIMEOUT_S = 10.0
 class Upstreams:
     """The registry of connections. ``changed`` is set whenever any of them may list other tools than before."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], server_tokens: ServerTokens | None = None) -> None:
+    def __init__(
+        self,
+        upstreams: Mapping[str, Upstream],
+        server_tokens: ServerTokens | None = None,
+        accounts: Accounts | None = None,
+    ) -> None:
         self.changed = asyncio.Event()
         self._stale: set[str] = set(upstreams)
         for name in upstreams:
@@ -31,7 +37,7 @@ class Upstreams:
                 raise ConfigurationError(f"upstreams.{name}: the name must be one that programs can import")
         self._configured = dict(upstreams)
         self._connections = {
-            name: Connection(name, upstream, on_change=self._mark, server_tokens=server_tokens)
+            name: Connection(name, upstream, on_change=self._mark, server_tokens=server_tokens, accounts=accounts)
             for name, upstream in upstreams.items()
         }
 

@@ -78,5 +78,6 @@ class Home:
             rows=rows,
             snippets=snippets(self._endpoint),
             endpoint=self._endpoint,
+            connections=bool(self._auth.vault.servers),
         )
         return HTMLResponse(page, headers=HEADERS)

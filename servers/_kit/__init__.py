@@ -1,6 +1,7 @@
 """What every server is made of: tool, Page, failures, http, settings, build, testing."""
 
 from servers._kit.failures import (
+    ConnectNeeded,
     Forbidden,
     InvalidInput,
     NotFound,
@@ -14,6 +15,7 @@ from servers._kit.settings import ServerSettings
 from servers._kit.tool import Output, tool
 
 __all__ = [
+    "ConnectNeeded",
     "Forbidden",
     "InvalidInput",
     "NotFound",

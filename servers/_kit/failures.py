@@ -4,6 +4,7 @@
     ├── InvalidInput       the arguments cannot be right; say which and what would be
     ├── NotFound           no such thing, or not for this person: the two are never told apart
     ├── Forbidden          the vendor knows the person and says no
+    ├── ConnectNeeded      the person must connect their account at the vendor first; the portal says where
     ├── RateLimited        try again after ``retry_after_s``
     ├── VendorUnavailable  no answer, or a 5xx: the same call may succeed later
     └── VendorRejected     the vendor refused for a reason of its own
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-Kind = Literal["not_found", "forbidden", "invalid", "rate_limited", "unavailable", "upstream"]
+Kind = Literal["not_found", "forbidden", "connect", "invalid", "rate_limited", "unavailable", "upstream"]
 
 MAX_QUOTE_CHARS = 300
 
@@ -51,6 +52,10 @@ class NotFound(ToolFailure):
 
 class Forbidden(ToolFailure):
     kind = "forbidden"
+
+
+class ConnectNeeded(ToolFailure):
+    kind = "connect"
 
 
 class RateLimited(ToolFailure):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import stamina
 
+from servers._kit.credentials import credential
 from servers._kit.failures import (
     Forbidden,
     InvalidInput,
@@ -49,9 +50,10 @@ def path(*segments: str | int) -> str:
 class Http:
     """A JSON API of one vendor. Never follows redirects, so a credential cannot be carried to another host."""
 
-    def __init__(self, client: httpx.AsyncClient, *, vendor: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, *, vendor: str, as_caller: bool = False) -> None:
         self._client = client
         self._vendor = vendor
+        self._as_caller = as_caller
 
     async def get(self, url: str, params: Params | None = None) -> Any:
         """Return the JSON answer of a GET. Raises ToolFailure."""
@@ -74,13 +76,13 @@ class Http:
         raise AssertionError("unreachable: the last attempt raises")
 
     async def _once(self, method: str, url: str, **request: Any) -> Any:
-        try:
-            async with self._client.stream(method, url, **request) as response:
-                raw = await self._body(response)
-        except httpx.TimeoutException:
-            raise VendorUnavailable(f"{self._vendor} did not answer in time") from None
-        except httpx.HTTPError:
-            raise VendorUnavailable(f"{self._vendor} cannot be reached") from None
+        token = (await credential()).token if self._as_caller else ""
+        response, raw = await self._exchange(method, url, token, **request)
+        if response.status_code == 401 and self._as_caller:
+            # A refused request changed nothing, so even a change may be sent once more, with a renewed token.
+            another = (await credential(rejected=token)).token
+            if another != token:
+                response, raw = await self._exchange(method, url, another, **request)
         if response.status_code >= 300:
             raise self._refusal(response, raw)
         if not raw:
@@ -89,6 +91,16 @@ class Http:
             return json.loads(raw)
         except (ValueError, RecursionError):
             raise VendorRejected(f"{self._vendor} answered something that is not JSON") from None
+
+    async def _exchange(self, method: str, url: str, token: str, **request: Any) -> tuple[httpx.Response, bytes]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            async with self._client.stream(method, url, headers=headers, **request) as response:
+                return response, await self._body(response)
+        except httpx.TimeoutException:
+            raise VendorUnavailable(f"{self._vendor} did not answer in time") from None
+        except httpx.HTTPError:
+            raise VendorUnavailable(f"{self._vendor} cannot be reached") from None
 
     async def _body(self, response: httpx.Response) -> bytes:
         parts, size = [], 0
@@ -126,8 +138,12 @@ async def open_http(
     timeout_s: float = 30.0,
     verify: bool = True,
     transport: httpx.AsyncBaseTransport | None = None,
+    as_caller: bool = False,
 ) -> AsyncIterator[Http]:
-    """Yield an Http for ``base_url``. Proxy settings of the environment are ignored: the address is the address."""
+    """Yield an Http for ``base_url``. Proxy settings of the environment are ignored: the address is the address.
+
+    With ``as_caller`` each request carries the token of whoever calls (``servers._kit.credentials``).
+    """
     async with httpx.AsyncClient(
         base_url=base_url,
         headers=dict(headers or {}),
@@ -139,7 +155,7 @@ async def open_http(
         transport=transport,
         limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
     ) as client:
-        yield Http(client, vendor=vendor)
+        yield Http(client, vendor=vendor, as_caller=as_caller)
 
 
 @cache

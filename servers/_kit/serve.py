@@ -6,6 +6,7 @@ Only the portal comes in, with a token that it exchanged for whoever asks. An ag
 from __future__ import annotations
 
 import importlib
+import inspect
 import tomllib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,6 +25,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from servers._kit.credentials import Credentials, PortalCredentials
 from shared_auth.configuration import ConfigurationError
 from shared_auth.server_door import ServerDoorSettings, open_door
 
@@ -32,11 +34,14 @@ MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
 class _ServerModule(Protocol):
     @staticmethod
-    def create(settings: Mapping[str, Any]) -> Server[Any]: ...
+    def create(settings: Mapping[str, Any], credentials: Credentials | None = ...) -> Server[Any]: ...
 
 
-def application(server: Server[Any], door: ServerDoorSettings) -> Starlette:
-    """Return the ASGI application: the host guard, the door, then ``server``. Its lifespan opens all three."""
+def application(server: Server[Any], door: ServerDoorSettings, *, keeps: bool = False) -> Starlette:
+    """Return the ASGI application: the host guard, the door, then ``server``. Its lifespan opens all three.
+
+    ``keeps`` is for a server that is given credentials: it exchanges the token of each call at the portal.
+    """
     security = TransportSecuritySettings(allowed_hosts=[urlsplit(door.resource).netloc], allowed_origins=[])
     manager = StreamableHTTPSessionManager(
         app=server, stateless=True, security_settings=security, max_request_body_size=MAX_REQUEST_BYTES
@@ -61,7 +66,7 @@ def application(server: Server[Any], door: ServerDoorSettings) -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             opened = await stack.enter_async_context(open_door(door))
-            behind["door"] = opened.before(post_only)
+            behind["door"] = opened.before(post_only, keeps=keeps)
             document.update(opened.document())
             await stack.enter_async_context(manager.run())
             yield
@@ -80,15 +85,28 @@ def application(server: Server[Any], door: ServerDoorSettings) -> Starlette:
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def load(module: str, settings: Mapping[str, Any]) -> Server[Any]:
+def load(module: str, settings: Mapping[str, Any], credentials: Credentials | None = None) -> Server[Any]:
     """Return the server of a package such as ``servers.catalog``. Raises ConfigurationError."""
     try:
         found = cast("_ServerModule", importlib.import_module(f"{module}.server"))
-        return found.create(settings)
+        if credentials is None:
+            return found.create(settings)
+        if "credentials" not in inspect.signature(found.create).parameters:
+            raise ConfigurationError(f"{module}: works without credentials, so leave --client-id away")
+        return found.create(settings, credentials=credentials)
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{module}: cannot be imported ({error.name})") from None
     except (ValueError, OSError) as error:
         raise ConfigurationError(f"{module}: settings: {error}") from None
+
+
+def _credentials(door: ServerDoorSettings, client_id: str, secret_file: Path | None) -> Credentials | None:
+    if bool(client_id) != (secret_file is not None):
+        raise ConfigurationError("--client-id, --client-secret-file: give both or none")
+    if secret_file is None:
+        return None
+    secret = secret_file.read_text(encoding="utf-8").strip()
+    return PortalCredentials(door.issuer, client_id, secret, door.resource)
 
 
 def main(
@@ -98,11 +116,15 @@ def main(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
     settings: Annotated[Path | None, typer.Option(help="TOML file with the server's own settings.")] = None,
+    client_id: Annotated[str, typer.Option(help="Client that the portal declares for this server.")] = "",
+    client_secret_file: Annotated[Path | None, typer.Option(help="File that holds that client's secret.")] = None,
 ) -> None:
     """Serve one server over HTTP for a portal that names it with `auth = "exchange"`."""
     try:
         own = tomllib.loads(settings.read_text(encoding="utf-8")) if settings is not None else {}
-        app = application(load(module, own), ServerDoorSettings(issuer, resource))
+        door = ServerDoorSettings(issuer, resource)
+        credentials = _credentials(door, client_id, client_secret_file)
+        app = application(load(module, own, credentials), door, keeps=credentials is not None)
     except (ConfigurationError, OSError, tomllib.TOMLDecodeError) as error:
         typer.echo(f"serve: {error}", err=True)
         raise typer.Exit(2) from None

@@ -6,16 +6,18 @@ import json
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import mcp_types as t
 from mcp.server import CacheHint, Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
+from servers._kit.credentials import Credentials, calling
 from servers._kit.failures import ToolFailure
 from servers._kit.tool import ToolSpec
 from shared_auth.principal import Principal
+from shared_auth.resource import bearer_of
 
 PRINCIPAL_META = "mcp-portal/principal"
 ERROR_META = "mcp-portal/error"
@@ -31,8 +33,12 @@ def build(
     tools: Sequence[ToolSpec],
     client: Callable[[], AbstractAsyncContextManager[Any]],
     version: str = "0.1.0",
+    credentials: Credentials | None = None,
 ) -> Server[Any]:
-    """Return a low-level MCP server whose tools share one ``client``, opened for as long as the server runs."""
+    """Return a low-level MCP server whose tools share one ``client``, opened for as long as the server runs.
+
+    With ``credentials``, ``servers._kit.credentials.credential`` answers in every call for whoever makes it.
+    """
     by_name = {spec.name: spec for spec in tools}
 
     @asynccontextmanager
@@ -49,7 +55,9 @@ def build(
         spec = by_name.get(params.name)
         if spec is None:
             raise MCPError(t.INVALID_PARAMS, "Unknown tool")
-        return await _call(spec, ctx, params.arguments or {})
+        asking = nullcontext() if credentials is None else calling(credentials, lambda: _caller(ctx))
+        with asking:
+            return await _call(spec, ctx, params.arguments or {})
 
     return Server(
         name,
@@ -77,6 +85,10 @@ def principal_of(ctx: ServerRequestContext[Any]) -> Principal:
         if isinstance(handed, dict):
             return Principal.from_json(handed)
     raise PermissionError("no principal")
+
+
+def _caller(ctx: ServerRequestContext[Any]) -> tuple[Principal, str]:
+    return principal_of(ctx), "" if ctx.request is None else bearer_of(ctx.request.scope)
 
 
 async def _call(spec: ToolSpec, ctx: ServerRequestContext[Any], arguments: dict[str, Any]) -> t.CallToolResult:

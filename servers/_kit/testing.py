@@ -13,8 +13,10 @@ from mcp import Client
 from mcp.server import Server
 from mcp_types import RequestParamsMeta, TextContent, Tool
 
+from servers._kit.credentials import Credential, Credentials
 from servers._kit.server import ERROR_META, PRINCIPAL_META
 from shared_auth.principal import Principal
+from shared_auth.vault.credential import NotConnected
 
 ALICE = Principal(issuer="http://issuer.test", subject="alice", client_id="test", name="Alice", email="alice@acme.test")
 MAX_DESCRIPTION_CHARS = 700
@@ -57,6 +59,17 @@ async def connected(server: Server[Any], principal: Principal = ALICE) -> AsyncI
     """Yield the server, running in memory, as ``principal`` sees it."""
     async with Client(server, cache=None) as client:
         yield Connection(client, principal)
+
+
+def accounts(**tokens: str) -> Credentials:
+    """Return the credentials of people by subject, as a portal has them where each connected their own account."""
+
+    async def of(principal: Principal, _server_token: str = "", /, *, rejected: str = "") -> Credential:  # noqa: ARG001
+        if principal.subject not in tokens:
+            raise NotConnected
+        return Credential(tokens[principal.subject])
+
+    return of
 
 
 def faults_of(tool: Tool) -> list[str]:

@@ -35,14 +35,15 @@ class Template:
 
 
 @asynccontextmanager
-async def open_client(settings: TemplateSettings) -> AsyncIterator[Template]:
-    """Yield the client for as long as the server runs."""
+async def open_client(settings: TemplateSettings, *, as_caller: bool = False) -> AsyncIterator[Template]:
+    """Yield the client for as long as the server runs. With ``as_caller``, each request is that of whoever calls."""
     headers = {"Authorization": f"Bearer {settings.token.get_secret_value()}"} if settings.token else {}
     transport = None if settings.url else httpx.ASGITransport(app=emulator())
     async with open_http(
         settings.url or "http://emulator.invalid",
         vendor="Template",
         headers=headers,
+        as_caller=as_caller,
         timeout_s=settings.timeout_s,
         transport=transport,
     ) as http:

@@ -8,12 +8,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from servers._kit.oauth_emulator import OAuthEmulator
 
 FIRST_NOTES = ("How we deploy", "On-call handbook", "Who owns what")
 
 
-def emulator() -> Starlette:
-    """Return a fresh vendor with three notes."""
+def emulator(accounts: OAuthEmulator | None = None) -> ASGIApp:
+    """Return a fresh vendor with three notes. With ``accounts``, it answers only to the token of a person of theirs."""
     notes = [_note(str(i + 1), title, f"{title}: ask the team.", "system") for i, title in enumerate(FIRST_NOTES)]
 
     async def list_notes(request: Request) -> JSONResponse:
@@ -30,17 +33,19 @@ def emulator() -> Starlette:
 
     async def add_note(request: Request) -> JSONResponse:
         body = await request.json()
-        note = _note(str(len(notes) + 1), body["title"], body["text"], body["author"])
+        author = getattr(request.state, "person", body["author"])
+        note = _note(str(len(notes) + 1), body["title"], body["text"], author)
         notes.append(note)
         return JSONResponse(note, 201)
 
-    return Starlette(
+    vendor = Starlette(
         routes=[
             Route("/api/notes", list_notes, methods=["GET"]),
             Route("/api/notes", add_note, methods=["POST"]),
             Route("/api/notes/{id}", get_note),
         ]
     )
+    return vendor if accounts is None else accounts.before(vendor)
 
 
 def _note(note_id: str, title: str, text: str, author: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ RETRY_AFTER = {
     Reason.DEVICES_FULL: "60",
     Reason.DOCUMENT_TOO_FAST: "60",
     Reason.DOCUMENT_UNREACHABLE: "10",
+    Reason.VENDOR_DOWN: "5",
 }
 
 # Web clients such as MCP Inspector call these from their own origin. No cookie counts on any of them, and the wildcard

@@ -25,7 +25,8 @@ AUTHORIZATION_CODE = "authorization_code"
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name of a grant type
 CLIENT_CREDENTIALS = "client_credentials"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE)
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant type
+GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE, TOKEN_EXCHANGE)
 
 RESERVED = frozenset({"portal", "portal-web", "portal-cli"})
 MAX_KEYS = 10
@@ -41,7 +42,8 @@ class DeclaredClient:
     """One client of the settings. Raises ConfigurationError that names the client and the setting.
 
     ``secret_hash`` is the hexadecimal SHA-256 of a secret of at least 256 random bits; ``keys`` are public JWKs, each
-    with its ``kid``. ``groups`` are what policy sees when the client acts for itself.
+    with its ``kid``. ``groups`` are what policy sees when the client acts for itself. ``server`` is the server that
+    this client is: it may ask for the credentials of whoever calls that one.
     """
 
     client_id: str
@@ -54,6 +56,7 @@ class DeclaredClient:
     groups: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset({SCOPE})
     may_introspect: bool = False
+    server: str = ""
 
     def __post_init__(self) -> None:
         for wrong, message in self._faults():
@@ -74,6 +77,11 @@ class DeclaredClient:
         refused = not all(map(redirects.registrable, self.redirect_uris))
         yield refused, "redirect_uris: each must be https, or http on localhost, 127.0.0.1 or [::1]"
         yield public and CLIENT_CREDENTIALS in self.grant_types, "client_credentials needs secret_hash or jwks"
+        yield (
+            (TOKEN_EXCHANGE in self.grant_types) != bool(self.server),
+            "server: needed for token-exchange, and only then",
+        )
+        yield public and bool(self.server), "token-exchange needs secret_hash or jwks"
         yield public and self.may_introspect, "introspect needs secret_hash or jwks"
         by_secret = self.auth_method in {"client_secret_basic", "client_secret_post"}
         yield by_secret != (self.secret_hash is not None), "secret_hash: goes with a client_secret method and no other"

@@ -12,29 +12,26 @@ import json
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from shared_auth.addresses import lookup, permitted
+from shared_auth import pinned
+from shared_auth.addresses import lookup
 from shared_auth.authorization.client import Client
 from shared_auth.authorization.document import NotAClient, judge
 from shared_auth.authorization.document_settings import DocumentSettings
 from shared_auth.authorization.pace import Pace
 from shared_auth.configuration import ConfigurationError
 from shared_auth.outbound import Answer, Outbound, Unreachable
+from shared_auth.pinned import Lookup
 from shared_auth.reasons import Denied, Reason
 
 log = logging.getLogger("shared_auth")
 
-Lookup = Callable[[str], Awaitable[list[str]]]
-
 MAX_BYTES = 16_384
 MAX_URL_CHARS = 500
 MAX_DOCUMENTS = 512
-MAX_TRIES = 3
-"""Addresses of one host that are tried: IPv6 may be announced where it does not work."""
 LEAST_FRESH_S, USUAL_FRESH_S, MOST_FRESH_S = 60, 600, 86_400
 """Bounds on what a document's headers may ask: between no protection of its host and no way to change it."""
 STALE_S = 86_400
@@ -89,12 +86,12 @@ class Documents:
             if kept is not None and self._clock() < kept.expires_at:
                 self._kept.move_to_end(url)
                 return kept.client
-            return await self._renew(url, host, kept)
+            return await self._renew(url, kept)
 
-    async def _renew(self, url: str, host: str, kept: _Kept | None) -> Client:
+    async def _renew(self, url: str, kept: _Kept | None) -> Client:
         try:
             async with self._at_once:
-                answer = await self._fetch(url, host)
+                answer = await self._fetch(url)
         except Unreachable as error:
             log.info("document.unreachable", extra={"why": str(error)})
             if kept is not None and self._clock() < kept.expires_at + STALE_S:
@@ -112,28 +109,17 @@ class Documents:
             self._kept.popitem(last=False)
         return client
 
-    async def _fetch(self, url: str, host: str) -> Answer:
-        """Return the answer of the first address of ``host`` that gives one. Raises Unreachable or Denied."""
-        try:
-            async with asyncio.timeout(5):
-                found = await self._resolve(host)
-        except (OSError, UnicodeError, TimeoutError):
-            raise Unreachable("the name does not resolve") from None
-        failed = Unreachable("the name resolves to what may not be connected to")
-        parts = urlsplit(url)
-        for address in permitted(found, self._settings.networks)[:MAX_TRIES]:
-            # By address, so that the name cannot resolve to another one between this check and the connection.
-            target = f"[{address}]" if ":" in address else address
+    async def _fetch(self, url: str) -> Answer:
+        """Return the answer of the host of ``url``. Raises Unreachable or Denied."""
+
+        def admit(address: str) -> None:
             if not self._pace.take(address):
                 raise Denied(Reason.DOCUMENT_TOO_FAST)
-            pinned = parts._replace(netloc=target if parts.port is None else f"{target}:{parts.port}").geturl()
-            try:
-                return await self._outbound.send(
-                    "GET", pinned, max_bytes=MAX_BYTES, headers={"Host": parts.netloc}, server_name=host
-                )
-            except Unreachable as error:
-                failed = error
-        raise failed
+
+        networks = self._settings.networks
+        return await pinned.send(
+            self._outbound, "GET", url, resolve=self._resolve, allowed=networks, admit=admit, max_bytes=MAX_BYTES
+        )
 
 
 def publisher(url: str) -> str | None:

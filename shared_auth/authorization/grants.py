@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from sqlalchemy import BigInteger, BindParameter, ColumnElement, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared_auth.store import changed, codes, grants, refresh_tokens, sessions
+from shared_auth.store import changed, codes, grants, refresh_tokens, sessions, vendor_grants
+from shared_auth.vault.vendor_grants import ENDED
 
 log = logging.getLogger("shared_auth")
 
@@ -136,6 +137,8 @@ class Grants:
             if grant_id is None and client_id is None:  # a person who is put out must not walk in again by cookie
                 put_out = [] if subject is None else [sessions.c.subject == subject]
                 await connection.execute(delete(sessions).where(*put_out))
+                theirs = [] if subject is None else [vendor_grants.c.subject == subject]
+                await connection.execute(update(vendor_grants).where(*theirs).values(state=ENDED))
         self.forget()
         given = {"grant_id": grant_id, "subject": subject, "client_id": client_id}
         log.info("grants.revoked", extra={**given, "ended": ended})

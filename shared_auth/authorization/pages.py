@@ -6,6 +6,7 @@ import base64
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, auto_reload=False
 )
+_ENVIRONMENT.filters["day"] = lambda seconds: datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -52,7 +54,9 @@ def redirect(location: str) -> Response:
     return Response(status_code=303, headers={**HEADERS, "Location": location})
 
 
-def for_people(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def for_people(
+    handler: Callable[[Request], Awaitable[Response]], *, template: str = "problem.html"
+) -> Callable[[Request], Awaitable[Response]]:
     """Return ``handler`` with Denied turned into a page that says what to do, and logged by reason alone."""
 
     async def endpoint(request: Request) -> Response:
@@ -61,7 +65,7 @@ def for_people(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[R
         except Denied as denied:
             level = logging.WARNING if denied.reason in ALARMS else logging.INFO
             log.log(level, "page.refused", extra={"reason": denied.reason.value, "path": request.url.path})
-            return problem(denied.reason)
+            return problem(denied.reason, template=template)
 
     return endpoint
 
@@ -76,8 +80,8 @@ def refuse(reason: Reason, location: str) -> Response:
     return problem(reason, link=location, host=redirects.host(location))
 
 
-def problem(reason: Reason, *, link: str = "", host: str = "") -> Response:
+def problem(reason: Reason, *, link: str = "", host: str = "", template: str = "problem.html") -> Response:
     """Return the page for ``reason``. With ``link``, the person may go on to ``host``, but is never sent there."""
     wire = Denied(reason).wire
     status = 400 if wire.status == 401 else wire.status  # 401 would need a WWW-Authenticate that browsers act on
-    return page("problem.html", status=status, description=wire.description, link=link, host=host)
+    return page(template, status=status, description=wire.description, link=link, host=host)

@@ -45,7 +45,7 @@ def registered(uri: str, known: Iterable[str]) -> bool:
     return any(uri == one or (_portless(one) == _portless(uri) != uri and registrable(uri)) for one in known)
 
 
-def answer(uri: str, **parameters: str | None) -> str:
+def answer(uri: str, /, **parameters: str | None) -> str:
     """Return ``uri`` with ``parameters`` added to its query, each encoded; those that are None are left out."""
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
     return f"{uri}{'&' if '?' in uri else '?'}{query}"

@@ -12,7 +12,7 @@ from shared_auth.authorization.answers import answer
 from shared_auth.authorization.client import Client
 from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.codes import Codes
-from shared_auth.authorization.declared import AUTHORIZATION_CODE, DEVICE_CODE, Declared
+from shared_auth.authorization.declared import AUTHORIZATION_CODE, DEVICE_CODE, TOKEN_EXCHANGE, Declared
 from shared_auth.authorization.devices import Devices
 from shared_auth.authorization.grants import Grant
 from shared_auth.authorization.headless import ClientCredentials
@@ -24,6 +24,7 @@ from shared_auth.principal import Principal
 from shared_auth.reasons import Denied, Reason
 from shared_auth.settings import AuthSettings
 from shared_auth.tokens import Tokens
+from shared_auth.vault.handover import Handover
 
 
 class TokenEndpoint:
@@ -42,6 +43,7 @@ class TokenEndpoint:
         declared: Declared,
         headless: ClientCredentials,
         devices: Devices,
+        handover: Handover,
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -52,12 +54,15 @@ class TokenEndpoint:
         self._served = declared.grant_types
         self._headless = headless
         self._devices = devices
+        self._handover = handover
         self._clock = clock
 
     async def endpoint(self, request: Request) -> Response:
         """Authenticate the client, judge the request, then spend what it brought. Raises Denied."""
         form = await read_form(request)
         client = await self._clients.authenticate(request, form)
+        if form.get("grant_type") == TOKEN_EXCHANGE and TOKEN_EXCHANGE in self._served:
+            return await self._handover.answer(client, form)  # its resource is a server's, not ours
         require_resource(form.get("resource"), self._settings.resource)
         match form.get("grant_type"):
             case str(other) if other not in self._served:

@@ -23,10 +23,15 @@ GOOD = ["--issuer", "https://portal.example", "--resource", "https://notes.examp
         (["servers._template", *GOOD, "--settings", "{folder}/wrong.toml"], "settings"),
         (["servers._template", *GOOD, "--settings", "{folder}/broken.toml"], "serve:"),
         (["servers._template", *GOOD, "--settings", "{folder}/absent.toml"], "serve:"),
+        (["servers._template", *GOOD, "--client-id", "notes"], "give both or none"),
+        (["servers._template", *GOOD, "--client-secret-file", "{folder}/secret"], "give both or none"),
+        (["servers._template", *GOOD, "--client-id", "notes", "--client-secret-file", "{folder}/absent"], "serve:"),
+        (["servers.prometheus", *GOOD, "--client-id", "notes", "--client-secret-file", "{folder}/secret"], "without"),
     ],
 )
 def test_a_start_that_cannot_work_says_what_to_change(tmp_path: Path, arguments: Any, says: str) -> None:
     (tmp_path / "wrong.toml").write_text('nobody_knows_this = "s3cret"', encoding="utf-8")
+    (tmp_path / "secret").write_text("s3cret", encoding="utf-8")
     (tmp_path / "broken.toml").write_text("= = =", encoding="utf-8")
     app = typer.Typer()
     app.command()(main)

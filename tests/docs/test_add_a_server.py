@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from portal.mapping import declared_clients, vault_servers
+from portal.settings import load
+from servers._kit.oauth_emulator import CLIENT_ID, CLIENT_SECRET
+
 ROOT = Path(__file__).resolve().parents[2]
 SNIPPET = re.compile(r"^```python title=(\S+)( append)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -70,6 +74,20 @@ def test_the_new_tool_is_found_and_runs(house: Path) -> None:
     program = 'import library; await library.count_notes(query="deploy")'
     ran = _in(house, "-m", "portal.cli", "run", "-", stdin=program)
     assert '"count": 1' in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_the_settings_for_peoples_accounts_are_settings(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "add-a-server.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (person,) = [block for block in blocks if "credential" in block]
+    (client,) = [block for block in blocks if "auth.clients" in block]
+    config = tmp_path / "portal.toml"
+    config.write_text(person + client.replace("…", "a" * 64), encoding="utf-8")
+    settings = load(config)
+    (server,) = vault_servers(settings)
+    assert server.vendor is not None
+    assert (server.vendor.client_id, server.vendor.client_secret) == (CLIENT_ID, CLIENT_SECRET)
+    assert declared_clients(settings)[0].server == "library"
 
 
 @pytest.mark.parametrize("name", ["Bad", "1st", "class", "json", "_x", "a-b", ""])

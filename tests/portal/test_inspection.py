@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from starlette.routing import Router
 
 from portal.inspection import inspect
-from portal.sections import AuthSection, SandboxSection, Upstream
+from portal.sections import AuthSection, SandboxSection, Upstream, VendorSection
 from portal.settings import PortalSettings
+from servers._kit.oauth_emulator import CLIENT_ID, CLIENT_SECRET, GITLAB, OAuthEmulator
 from tests.upstream.made.server import MADE
-from tests.upstream.serving import server
+from tests.upstream.serving import on_port, server
 
 SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"
 
@@ -68,3 +70,27 @@ async def test_secrets_deep_in_a_servers_settings_are_masked_too(tmp_path: Path)
     assert "  upstreams.made.settings.accounts = [{'password': '**********'}, '**********']" in report
     assert "  upstreams.made.settings.empty = ''" in report
     assert SECRET not in report
+
+
+async def test_whose_accounts_servers_work_with_is_said_and_what_their_vendors_think_of_it(tmp_path: Path) -> None:
+    vendor = OAuthEmulator(GITLAB)
+    async with on_port(vendor.before(Router())) as remote:
+        host = remote.url.removesuffix("/mcp")
+        upstreams = {
+            name: Upstream(
+                module="servers._template",
+                credential="person",
+                oauth=VendorSection(preset="gitlab", host=host, client_id=CLIENT_ID, client_secret=SecretStr(secret)),
+            )
+            for name, secret in (("notes", CLIENT_SECRET), ("other", SECRET))
+        }
+        upstreams["wiki"] = Upstream(module="servers._template", credential="service", service_token=SecretStr(SECRET))
+        report, healthy = await inspect(settings(tmp_path, **upstreams))
+    assert not healthy
+    place = host.removeprefix("http://")
+    redirect = "redirect address http://127.0.0.1:8300/connect/callback"
+    assert f"  notes: each person's own at {place}, {redirect}: ready" in report
+    assert f"  other: each person's own at {place}, {redirect}: the token endpoint does not know this portal" in report
+    assert "  wiki: one service account for everybody" in report
+    assert SECRET not in report
+    assert CLIENT_SECRET not in report

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from portal.audit.audit import Audit, AuditUnavailable
+from portal.programs.search import Search
+from shared_auth.principal import Principal
 from tests.programs.standing import READER, WRITER, Standing, standing
 
 LONGER = "#" * 2_500
@@ -163,6 +165,21 @@ async def test_search_shows_each_person_what_they_may_call(stand: Standing) -> N
     assert "add_item" in writer
     assert "add_item" not in reader
     assert "closed" not in await stand.search.search(READER, [], server=None, limit=8)
+
+
+async def test_search_names_the_page_of_an_account_that_is_not_connected_where_its_server_is_shown(
+    stand: Standing,
+) -> None:
+    async def unconnected(principal: Principal) -> dict[str, str]:
+        assert principal == READER
+        return {name: f"https://portal.example/connect/{name}" for name in ("desk", "closed", "elsewhere")}
+
+    search = Search(stand.search._live, stand.search._gate, unconnected)
+    found = await search.search(READER, ["get items"], server=None, limit=8)
+    said = "desk: your account is not connected; open https://portal.example/connect/desk first"
+    assert found.endswith(f"\n\n{said}")
+    assert "closed" not in found
+    assert "elsewhere" not in found
 
 
 async def test_a_result_over_the_limit_is_cut_and_says_so(stand: Standing) -> None:

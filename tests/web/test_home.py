@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from portal.app import Portal, open_portal
 from portal.sections import AuthSection, Person, SandboxSection, Upstream
@@ -20,7 +21,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}"
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[tuple[Portal, httpx.AsyncClient]]:
+async def opened(folder: Path, **more: Upstream) -> AsyncIterator[tuple[Portal, httpx.AsyncClient]]:
     """Yield a portal and a browser that reaches it without any network."""
     settings = PortalSettings(
         data_dir=folder,
@@ -29,6 +30,7 @@ async def opened(folder: Path) -> AsyncIterator[tuple[Portal, httpx.AsyncClient]
         upstreams={
             "notes": Upstream(module="servers._template", summary=HOSTILE),
             "away": Upstream(url="http://127.0.0.1:1/mcp", summary="Not there."),
+            **more,
         },
     )
     async with open_portal(settings) as portal:
@@ -88,6 +90,17 @@ async def test_signed_in_it_shows_servers_tools_and_how_to_connect(tmp_path: Pat
         assert "<td>2 read</td>" in answer.text
         assert re.search(r'<td class="down">down: cannot be reached</td>', answer.text)
         assert "<td>none</td>" in answer.text
+        assert "/connections" not in answer.text
+        assert (await browser.get("/connections")).status_code == 404
+
+
+async def test_where_servers_work_with_accounts_it_leads_to_them(tmp_path: Path) -> None:
+    wiki = Upstream(module="servers._template", credential="service", service_token=SecretStr("of the service"))
+    async with opened(tmp_path, wiki=wiki) as (portal, browser):
+        assert '<a href="/connections">' in (await sign_in(portal, browser)).text
+        page = (await browser.get("/connections")).text
+        assert "one service account for everybody" in page
+        assert "of the service" not in page
 
 
 async def test_what_operators_and_identity_providers_wrote_is_text(tmp_path: Path) -> None:

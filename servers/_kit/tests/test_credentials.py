@@ -1,0 +1,166 @@
+"""A server acts as whoever calls it, and what is in the way reaches the caller as one of our words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from pydantic import Field
+
+from servers._kit import tool
+from servers._kit.credentials import credential
+from servers._kit.failures import ConnectNeeded
+from servers._kit.http import Http, open_http
+from servers._kit.server import build
+from servers._kit.testing import ALICE, ToolError, connected
+from servers._kit.tool import spec_of
+from shared_auth import opaque
+from shared_auth.principal import Principal
+from shared_auth.vault.credential import Credential, CredentialUnavailable, NoPerson, NotConnected, Site
+
+BOB = Principal(issuer="http://issuer.test", subject="bob", client_id="test")
+
+
+class Bank:
+    """Credentials by person. ``refused`` tokens get a successor."""
+
+    def __init__(self, **tokens: str) -> None:
+        self.tokens = tokens
+        self.failure: Exception | None = None
+        self.asked: list[tuple[str, str]] = []
+
+    async def __call__(self, principal: Principal, server_token: str = "", *, rejected: str = "") -> Credential:
+        self.asked.append((principal.subject, rejected))
+        assert server_token == ""
+        if self.failure is not None:
+            raise self.failure
+        token = self.tokens[principal.subject]
+        if rejected == opaque.digest(token):
+            self.tokens[principal.subject] = token = f"{token}-renewed"
+        return Credential(token, Site("1", "one", ""))
+
+
+class Vendor:
+    """Takes some tokens, and notes what came."""
+
+    def __init__(self, *good: str) -> None:
+        self.good = good
+        self.seen: list[str] = []
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        self.seen.append(token)
+        await asyncio.sleep(0)
+        return httpx.Response(200, json=token) if token in self.good else httpx.Response(401, json={"message": "no"})
+
+
+@tool(effect="read", scope="who:read")
+async def who_am_i(http: Http, times: Annotated[int, Field(ge=1, le=10)] = 1) -> list[str]:
+    """Say whose token the vendor sees, as often as asked for at once."""
+    return list(await asyncio.gather(*(http.get("/me") for _ in range(times))))
+
+
+@tool(effect="write", scope="who:write")
+async def be_somebody(http: Http) -> str:
+    """Send a change to the vendor."""
+    return str(await http.send("POST", "/me"))
+
+
+@tool(effect="read", scope="who:read")
+async def which_site(_http: Http) -> str:
+    """Say at which site the token of who asks is used."""
+    found = await credential()
+    return found.site.name if found.site else ""
+
+
+def server(bank: Bank | None, vendor: Any) -> Any:
+    @asynccontextmanager
+    async def client() -> AsyncIterator[Http]:
+        transport = httpx.MockTransport(vendor)
+        async with open_http("http://v.test", vendor="V", as_caller=True, transport=transport) as http:
+            yield http
+
+    specs = [spec_of(one) for one in (who_am_i, be_somebody, which_site)]
+    return build("who", summary="", tools=specs, client=client, credentials=bank)
+
+
+async def test_each_call_is_made_as_who_makes_it() -> None:
+    bank, made = Bank(alice="of alice", bob="of bob"), Vendor("of alice", "of bob")
+    async with connected(server(bank, made)) as alice, connected(server(bank, made), BOB) as bob:
+        mine, his = await asyncio.gather(alice.call("who_am_i", times=5), bob.call("who_am_i", times=5))
+        assert (mine, his) == (["of alice"] * 5, ["of bob"] * 5)
+        assert await alice.call("which_site") == "one"
+    assert bank.asked.count(("alice", "")) == 2  # once for a call, however many requests it makes
+
+
+async def test_a_refused_token_is_renewed_and_the_request_sent_once_more() -> None:
+    bank, made = Bank(alice="old"), Vendor("old-renewed")
+    async with connected(server(bank, made)) as alice:
+        assert await alice.call("be_somebody") == "old-renewed"
+    assert made.seen == ["old", "old-renewed"]
+    assert bank.asked == [("alice", ""), ("alice", opaque.digest("old"))]
+
+
+async def test_many_requests_that_are_refused_at_once_renew_once() -> None:
+    bank, made = Bank(alice="old"), Vendor("old-renewed")
+    async with connected(server(bank, made)) as alice:
+        assert await alice.call("who_am_i", times=5) == ["old-renewed"] * 5
+    assert len(bank.asked) == 2
+
+
+async def test_a_vendor_that_takes_no_token_is_asked_twice_at_most() -> None:
+    bank, made = Bank(alice="old"), Vendor()
+    async with connected(server(bank, made)) as alice:
+        with pytest.raises(ToolError, match="forbidden"):
+            await alice.call("be_somebody")
+    assert made.seen == ["old", "old-renewed"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (NotConnected(), "connect"),
+        (NoPerson(), "forbidden"),
+        (CredentialUnavailable("the vendor does not answer"), "unavailable"),
+        (RuntimeError("token=hunter2"), "upstream"),
+    ],
+)
+async def test_what_is_in_the_way_has_a_kind_and_nothing_is_sent(failure: Exception, kind: str) -> None:
+    bank, made = Bank(alice="x"), Vendor("x")
+    bank.failure = failure
+    async with connected(server(bank, made)) as alice:
+        with pytest.raises(ToolError) as refused:
+            await alice.call("be_somebody")
+    assert refused.value.kind == kind
+    assert "hunter2" not in str(refused.value)
+    assert made.seen == []
+
+
+async def test_a_server_that_is_given_no_credentials_has_none() -> None:
+    async with connected(server(None, Vendor("x"))) as alice:
+        with pytest.raises(ToolError, match="unexpectedly"):
+            await alice.call("which_site")
+
+
+async def test_a_refusal_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servers._kit.http.MAX_ANSWER_BYTES", 1_000)
+
+    async def endless(_request: httpx.Request) -> httpx.Response:
+        async def parts() -> AsyncIterator[bytes]:
+            while True:
+                yield b" " * 600
+
+        return httpx.Response(401, content=parts())
+
+    async with connected(server(Bank(alice="x"), endless)) as alice:
+        with pytest.raises(ToolError, match="more than 1000 bytes"):
+            await alice.call("be_somebody")
+
+
+def test_the_kind_is_the_one_signal() -> None:
+    assert ConnectNeeded("x").to_json() == {"kind": "connect", "message": "x"}
+    assert ALICE.subject == "alice"

@@ -1,0 +1,1 @@
+"""How a person connects their account at a vendor, sees what is connected, and takes it back."""

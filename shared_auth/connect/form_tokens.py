@@ -1,0 +1,32 @@
+"""What a form carries so that only our own page can have sent it (cross-site request forgery)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from starlette.requests import Request
+
+from shared_auth.authorization.parameters import Parameters, read_form
+from shared_auth.authorization.sessions import Session, require_same_origin
+from shared_auth.reasons import Denied, Reason
+
+
+class FormTokens:
+    """Makes and judges them. One belongs to a session: a page that somebody else was shown is of no use here."""
+
+    def __init__(self, secret: bytes, *, issuer: str) -> None:
+        self._secret = secret
+        self._issuer = issuer
+
+    def of(self, session: Session) -> str:
+        """Return the token of the forms that ``session`` is shown."""
+        return hmac.new(self._secret, f"form:{session.session_hash}".encode(), hashlib.sha256).hexdigest()
+
+    async def read(self, request: Request, session: Session) -> Parameters:
+        """Return the fields of a form that our own page sent for ``session``. Raises Denied."""
+        require_same_origin(request, self._issuer)
+        form = await read_form(request)
+        if not hmac.compare_digest(form.get("form_token", "").encode(), self.of(session).encode()):
+            raise Denied(Reason.FORM_STALE)
+        return form
