@@ -107,6 +107,12 @@ class AuthSection(_Section):
     refresh_token_s: int = Field(
         default=30 * 86_400, ge=3_600, le=365 * 86_400, description="Life of a refresh token; each use makes a new one."
     )
+    registrations_per_address: int = Field(
+        default=30,
+        ge=1,
+        le=100_000,
+        description="Clients that one address may register at once, and then one every two seconds; per replica.",
+    )
     clients: dict[str, AuthClient] = Field(
         default_factory=dict, description="`[auth.clients.<id>]`: clients that the operator declares, see below."
     )

@@ -121,7 +121,7 @@ class Auth:
             clock=self._clock,
         )
         revoke = Revoke(clients, self._grants, self._refresh_tokens, tokens, resource=settings.resource)
-        register = Register(clients, clock=self._clock)
+        register = Register(clients, per_address=settings.registrations_per_address, clock=self._clock)
         found = metadata.routes(settings, self._declared, self._keys)
         for path, handler in (("token", token), ("register", register), ("revoke", revoke)):
             endpoint = oauth(handler.endpoint)

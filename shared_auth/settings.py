@@ -36,6 +36,7 @@ class AuthSettings:
     secret: bytes = field(repr=False)
     access_token_s: int = 600
     refresh_token_s: int = 30 * 86_400
+    registrations_per_address: int = 30
     local_sign_in: bool = False
     local_subject: str = "local"
     local_name: str = "Local developer"
@@ -57,6 +58,8 @@ class AuthSettings:
             raise ConfigurationError(f"access_token_s: must be between 1 and {MAX_ACCESS_TOKEN_S}")
         if self.refresh_token_s < self.access_token_s:
             raise ConfigurationError("refresh_token_s: must not be shorter than access_token_s")
+        if self.registrations_per_address < 1:
+            raise ConfigurationError("registrations_per_address: must be at least 1")
         self._judge_sign_in()
         if not self.local_subject or "" in self.local_groups:
             raise ConfigurationError("local_subject, local_groups: must not be empty names")
