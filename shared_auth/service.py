@@ -56,6 +56,7 @@ class Auth:
     """One portal's auth flow over one database. Create it once, ``await start()``, then use the rest.
 
     ``clock`` gives epoch seconds. Every replica on the same database with the same secret is the same portal.
+    ``watching`` is the same database, for the question which grants have ended, where nothing else may be waited for.
     ``transport`` and ``resolve`` replace the network and its names.
     """
 
@@ -64,6 +65,7 @@ class Auth:
         settings: AuthSettings,
         engine: AsyncEngine,
         *,
+        watching: AsyncEngine | None = None,
         clients: Sequence[DeclaredClient] = (),
         clock: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -88,7 +90,7 @@ class Auth:
         self._clients = Clients(
             engine, clock=clock, documents=documents, declared=self._declared, assertions=assertions
         )
-        self._grants = Grants(engine, clock=clock)
+        self._grants = Grants(engine, watching=watching, clock=clock)
         self._codes = Codes(engine, self._grants, clock=clock)
         self._refresh_tokens = RefreshTokens(engine, self._grants, seal, life_s=settings.refresh_token_s, clock=clock)
         self._devices = Devices(engine, self._grants, secret=settings.secret, clock=clock)

@@ -67,8 +67,16 @@ async def extend(connection: AsyncConnection, grant_id: str, *, now: int, expire
 class Grants:
     """All grants, and what this process remembers of them."""
 
-    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float], remembered: int = REMEMBERED) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        clock: Callable[[], float],
+        watching: AsyncEngine | None = None,
+        remembered: int = REMEMBERED,
+    ) -> None:
         self._engine = engine
+        self._watching = watching or engine
         self._clock = clock
         self._max_seen = remembered
         self._seen: OrderedDict[str, tuple[float, Grant | None]] = OrderedDict()
@@ -97,7 +105,7 @@ class Grants:
     async def ended(self, grant_ids: Collection[str]) -> set[str]:
         """Return which of ``grant_ids`` do not live, as of now. Raises SQLAlchemyError."""
         wanted, now, living = list(grant_ids), int(self._clock()), set[str]()
-        async with self._engine.connect() as connection:
+        async with self._watching.connect() as connection:
             for start in range(0, len(wanted), IDS_PER_QUERY):
                 some = grants.c.grant_id.in_(wanted[start : start + IDS_PER_QUERY])
                 living |= set(await connection.scalars(select(grants.c.grant_id).where(some, is_live(now))))

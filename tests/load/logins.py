@@ -12,12 +12,14 @@ import hashlib
 import html
 import re
 import secrets
+import ssl
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -28,6 +30,8 @@ from tests.running import Running, portal
 HOW_MANY = 500
 CALLBACK = "http://127.0.0.1:5999/callback"
 TIMEOUT_S = 120.0
+UNUSED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Nothing here is https; without it every client would load the system's certificates."""
 
 
 def config(provider: Provider, how_many: int) -> str:
@@ -53,11 +57,18 @@ def shared(name: str) -> dict[str, str]:
 
 
 class Agent:
-    """One person's agent and browser. ``transport`` is shared; the cookies are its own."""
+    """One person's agent and browser, with connections and cookies of its own. An async context manager."""
 
-    def __init__(self, portal_url: str, person: str, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, portal_url: str, person: str) -> None:
         self._url = portal_url
-        self._http = httpx.AsyncClient(transport=transport, timeout=TIMEOUT_S, headers={"X-Person": person})
+        # Its own connections: one pool for all takes longer to choose from than the portal to answer.
+        self._http = httpx.AsyncClient(trust_env=False, verify=UNUSED, timeout=TIMEOUT_S, headers={"X-Person": person})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
 
     async def log_in(self, client_id: str | None) -> str:
         """Return an access token, got through the whole flow. Registers a client when none is given."""
@@ -138,16 +149,14 @@ async def log_in_all(running: Running, how_many: int) -> list[str]:
     """Log ``how_many`` people in at once and return what went wrong, [] when nothing did."""
     begun = asyncio.Barrier(how_many)
 
-    async def one(number: int, transport: httpx.AsyncBaseTransport) -> None:
-        agent = Agent(running.base, f"person-{number}", transport)
-        await begun.wait()
-        token = await agent.log_in("desk" if number % 2 else None)
-        answer = await agent.execute(token, "6*7")
-        assert "42" in answer, answer
+    async def one(number: int) -> None:
+        async with Agent(running.base, f"person-{number}") as agent:
+            await begun.wait()
+            token = await agent.log_in("desk" if number % 2 else None)
+            answer = await agent.execute(token, "6*7")
+            assert "42" in answer, answer
 
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncHTTPTransport(verify=False, limits=limits) as transport:
-        done = await asyncio.gather(*(one(number, transport) for number in range(how_many)), return_exceptions=True)
+    done = await asyncio.gather(*map(one, range(how_many)), return_exceptions=True)
     return [f"{type(failed).__name__}: {failed}" for failed in done if isinstance(failed, BaseException)]
 
 
