@@ -155,7 +155,7 @@ def revoke(
 
     async def go() -> int:
         async with open_auth(settings) as auth:
-            return await auth.revoke_grants(subject=subject, client_id=client)
+            return await auth.revoke_grants(subject=subject, client_id=client, by="command line")
 
     print(f"{_run(go())} grants ended")
 

@@ -31,6 +31,7 @@ def auth_settings(settings: PortalSettings) -> AuthSettings:
         local_name=section.local_person.name,
         local_email=section.local_person.email,
         local_groups=frozenset(section.local_person.groups),
+        admin_groups=frozenset(section.admin_groups),
         oidc=_oidc(section.oidc),
         documents=_documents(section.client_documents),
     )

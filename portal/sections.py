@@ -107,6 +107,9 @@ class AuthSection(_Section):
     refresh_token_s: int = Field(
         default=30 * 86_400, ge=3_600, le=365 * 86_400, description="Life of a refresh token; each use makes a new one."
     )
+    admin_groups: list[str] = Field(
+        default_factory=list, description="Members may end anybody's access on the page `/access`; empty is nobody."
+    )
     registrations_per_address: int = Field(
         default=30,
         ge=1,

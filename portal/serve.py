@@ -44,7 +44,7 @@ async def serve(settings: PortalSettings, say: Callable[[str], None]) -> None:
 
 
 KEEP_ALIVE_S = 75
-"""How long an idle connection stays: longer than proxies keep theirs (60 s is usual), or one sends into a closing one."""
+"""How long an idle connection stays. Proxies keep theirs 60 s as a rule; longer, or one sends into a closing one."""
 
 
 def _settle() -> None:

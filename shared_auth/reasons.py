@@ -90,6 +90,10 @@ class Reason(StrEnum):
     CONSENT_UNKNOWN = auto()
     LINK_UNKNOWN = auto()
     SUBJECT_RESERVED = auto()
+    FORM_STALE = auto()
+    OPERATORS_ONLY = auto()
+    NOBODY_NAMED = auto()
+    NOT_CONFIRMED = auto()
     USER_CODE_UNKNOWN = auto()
     USER_CODE_TOO_FAST = auto()
     # Sign-in through the provider (OpenID Connect)
@@ -262,6 +266,10 @@ _TABLE = {
         "Your account is in too many groups: have the provider send fewer in the groups claim.",
     ),
     Reason.SUBJECT_RESERVED: (403, "access_denied", "Your account's name is one that is kept for clients."),
+    Reason.FORM_STALE: (403, "access_denied", "This form belongs to an earlier sign-in: open the page again."),
+    Reason.OPERATORS_ONLY: (403, "access_denied", "Only operators may end other people's access."),
+    Reason.NOBODY_NAMED: (400, "invalid_request", "Nothing was ended: name exactly whose access is to end."),
+    Reason.NOT_CONFIRMED: (400, "invalid_request", "Nothing was ended: type the word everybody to end all access."),
     Reason.USER_CODE_UNKNOWN: (
         400,
         "invalid_request",

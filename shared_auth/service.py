@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from shared_auth import metadata, opaque
 from shared_auth.addresses import lookup
+from shared_auth.authorization.access import Access
 from shared_auth.authorization.answers import CROSS_ORIGIN, oauth
 from shared_auth.authorization.assertions import Assertions, Replays
 from shared_auth.authorization.authorize import Authorize
@@ -141,6 +142,9 @@ class Auth:
             local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
             found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
+        access = Access(settings, self._grants, self._sessions, self._cookies, self._people)
+        found.append(Route("/access", for_people(access.show), methods=["GET"]))
+        found.append(Route("/access", for_people(access.endpoint), methods=["POST"]))
         return [*found, *self._device_routes()]
 
     def _device_routes(self) -> list[Route]:
@@ -205,13 +209,15 @@ class Auth:
         """Say whether the company's provider answers as it must; None when people sign in locally. The log says why."""
         return None if self._identity is None else await self._identity.ready()
 
-    async def revoke_grants(self, subject: str | None = None, client_id: str | None = None) -> int:
+    async def revoke_grants(
+        self, subject: str | None = None, client_id: str | None = None, *, by: str = "operator"
+    ) -> int:
         """End the living grants of ``subject`` and/or ``client_id``, or all; return how many there were.
 
         Their tokens stop working here at once and on every replica within half a second. A person whose every grant
-        is ended is signed out of the browser, too.
+        is ended is signed out of the browser, too. Who did so, ``by``, is on record in the same transaction.
         """
-        return await self._grants.revoke(subject=subject, client_id=client_id)
+        return await self._grants.revoke(subject=subject, client_id=client_id, by=by)
 
     async def ended_grants(self, grant_ids: Collection[str]) -> set[str]:
         """Return which of the grants have ended, as the database says now. Raises SQLAlchemyError."""

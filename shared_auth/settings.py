@@ -42,6 +42,7 @@ class AuthSettings:
     local_name: str = "Local developer"
     local_email: str = ""
     local_groups: frozenset[str] = frozenset()
+    admin_groups: frozenset[str] = frozenset()
     oidc: OidcSettings | None = None
     documents: DocumentSettings | None = None
 
@@ -61,8 +62,8 @@ class AuthSettings:
         if self.registrations_per_address < 1:
             raise ConfigurationError("registrations_per_address: must be at least 1")
         self._judge_sign_in()
-        if not self.local_subject or "" in self.local_groups:
-            raise ConfigurationError("local_subject, local_groups: must not be empty names")
+        if not self.local_subject or "" in self.local_groups | self.admin_groups:
+            raise ConfigurationError("local_subject, local_groups, admin_groups: must not be empty names")
         if self.local_subject.startswith(CLIENT_SUBJECT):
             raise ConfigurationError(f"local_subject: must not begin with {CLIENT_SUBJECT}")
 

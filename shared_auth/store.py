@@ -165,6 +165,19 @@ replays = Table(
 )
 
 
+revocations = Table(
+    "auth_revocations",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("revoked_at", BigInteger, nullable=False),
+    Column("revoked_by", Text, nullable=False),
+    Column("grant_id", Text),
+    Column("subject", Text),
+    Column("client_id", Text),
+    Column("ended", Integer, nullable=False),
+)
+
+
 async def changed(connection: AsyncConnection, statement: Executable) -> int:
     """Run a DELETE or UPDATE and return how many rows it changed."""
     result: CursorResult[Any] = await connection.execute(statement)

@@ -23,7 +23,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S = 10
 MIGRATION_TIMEOUT_S = 120
 CONNECT_TIMEOUT_S = 10
-# One connection writes at a time. Who waits for a connection waits in turn; who waits for SQLite's lock sleeps and retries.
+# Few, because one of them writes at a time: who waits for a connection waits in turn, who waits for the lock of SQLite
+# sleeps and tries again.
 SQLITE_CONNECTIONS = 4
 POSTGRESQL_CONNECTIONS = 20
 POOL_TIMEOUT_S = 60

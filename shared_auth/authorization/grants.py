@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared_auth.store import changed, codes, grants, refresh_tokens, sessions
+from shared_auth.store import changed, codes, grants, refresh_tokens, revocations, sessions
 
 log = logging.getLogger("shared_auth")
 
@@ -36,6 +36,15 @@ class Grant:
     redirect_uri: str
     resource: str
     scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A living grant as its person sees it; times are epoch seconds. ``used_at`` is when it last gave a token."""
+
+    grant: Grant
+    created_at: int
+    used_at: int | None
 
 
 _COLUMNS = [grants.c[name] for name in Grant.__dataclass_fields__]
@@ -121,10 +130,22 @@ class Grants:
         async with self._engine.connect() as connection:
             return (await connection.execute(found.limit(1))).first() is not None
 
+    async def kept(self, subject: str) -> list[Kept]:
+        """Return the living grants of ``subject``, the newest first."""
+        columns = (*_COLUMNS, grants.c.created_at, grants.c.used_at)
+        mine = select(*columns).where(grants.c.subject == subject, is_live(int(self._clock())))
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(mine.order_by(grants.c.created_at.desc(), grants.c.grant_id))
+            return [Kept(Grant(*row[:-2]), row.created_at, row.used_at) for row in rows]
+
     async def revoke(
-        self, *, grant_id: str | None = None, subject: str | None = None, client_id: str | None = None
+        self, *, grant_id: str | None = None, subject: str | None = None, client_id: str | None = None, by: str = ""
     ) -> int:
-        """End the living grants that fit everything given, and return how many. Nothing given means all."""
+        """End the living grants that fit everything given, and return how many. Nothing given means all.
+
+        ``by`` is who wants it so; it goes on the record in the same transaction. Without, the flow itself does.
+        """
+        given = {"grant_id": grant_id, "subject": subject, "client_id": client_id}
         now = int(self._clock())
         fits = [
             column == value
@@ -140,9 +161,11 @@ class Grants:
             if grant_id is None and client_id is None:  # a person who is put out must not walk in again by cookie
                 put_out = [] if subject is None else [sessions.c.subject == subject]
                 await connection.execute(delete(sessions).where(*put_out))
+            if by:
+                row = insert(revocations).values(**given, revoked_at=now, revoked_by=by, ended=ended)
+                await connection.execute(row)
         self.forget()
-        given = {"grant_id": grant_id, "subject": subject, "client_id": client_id}
-        log.info("grants.revoked", extra={**given, "ended": ended})
+        log.info("grants.revoked", extra={**given, "revoked_by": by, "ended": ended})
         return ended
 
     def forget(self) -> None:

@@ -69,10 +69,9 @@ class Provider:
     async def _token(self, request: Request) -> Response:
         form = await request.form()
         person, nonce = self._codes.pop(str(form["code"]))
-        claims = {"sub": person, "aud": CLIENT_ID, "nonce": nonce, "name": f"Name of {person}", "groups": ["staff"]}
-        if person.startswith("admin"):
-            claims["groups"] = ["staff", "operators"]
-        token = self.signed(**claims, sid=f"sid-of-{person}")
+        groups = ["staff", "operators"] if person.startswith("admin") else ["staff"]
+        whose = {"sub": person, "name": f"Name of {person}", "sid": f"sid-of-{person}"}
+        token = self.signed(**whose, aud=CLIENT_ID, nonce=nonce, groups=groups)
         return JSONResponse({"access_token": "none", "token_type": "Bearer", "id_token": token})
 
 
