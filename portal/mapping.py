@@ -49,6 +49,7 @@ def _oidc(section: OidcSection | None) -> OidcSettings | None:
         required_claims=section.required_claims,
         extra_audiences=frozenset(section.extra_audiences),
         sign_in_again_s=section.sign_in_again_s,
+        identity_assertions=section.identity_assertions,
     )
 
 

@@ -31,7 +31,8 @@ class AuthClient(_Section):
     grant_types: list[str] = Field(
         default_factory=list,
         description="`client_credentials`: it acts for itself; `authorization_code`: people sign in through it, with "
-        "`refresh_token` to stay; `urn:ietf:params:oauth:grant-type:device_code`: for machines without a browser.",
+        "`refresh_token` to stay; `urn:ietf:params:oauth:grant-type:device_code`: for machines without a browser; "
+        "`urn:ietf:params:oauth:grant-type:jwt-bearer`: with the provider's identity assertions.",
     )
     auth_method: Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] | None = Field(
         default=None, description="How it proves itself. Default: what secret_hash or jwks allow, `none` without."
@@ -70,6 +71,11 @@ class OidcSection(_Section):
         ge=3_600,
         le=90 * 86_400,
         description="Age of a sign-in from which agents are sent to sign in again; groups are as fresh as that.",
+    )
+    identity_assertions: bool = Field(
+        default=False,
+        description="Whether the provider may say which declared client acts for whom, and nobody is asked: identity "
+        "assertion grants, which MCP calls enterprise-managed authorization.",
     )
 
 

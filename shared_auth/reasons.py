@@ -72,6 +72,10 @@ class Reason(StrEnum):
     REFRESH_UNKNOWN = auto()
     REFRESH_REUSED = auto()
     PERSON_UNKNOWN = auto()
+    IDENTITY_ASSERTION_MISSING = auto()
+    IDENTITY_ASSERTION_INVALID = auto()
+    IDENTITY_ASSERTION_PERSON = auto()
+    IDENTITY_ASSERTION_REPLAYED = auto()
     DEVICES_FULL = auto()
     DEVICE_MISSING = auto()
     DEVICE_UNKNOWN = auto()
@@ -122,7 +126,7 @@ class Wire:
 ALARMS = frozenset(
     {
         *(Reason.CODE_REUSED, Reason.REFRESH_REUSED, Reason.CODE_MISMATCH, Reason.VERIFIER_WRONG),
-        *(Reason.ASSERTION_REPLAYED, Reason.DEVICE_REUSED),
+        *(Reason.ASSERTION_REPLAYED, Reason.IDENTITY_ASSERTION_REPLAYED, Reason.DEVICE_REUSED),
         *(Reason.PROVIDER_FOREIGN, Reason.ID_TOKEN_INVALID, Reason.NONCE_WRONG),
     }
 )
@@ -226,6 +230,17 @@ _TABLE = {
     Reason.REFRESH_UNKNOWN: (400, "invalid_grant", "The refresh token is unknown, expired or revoked: sign in again."),
     Reason.REFRESH_REUSED: (400, "invalid_grant", "The refresh token was used before; the grant has been revoked."),
     Reason.PERSON_UNKNOWN: (400, "invalid_grant", "The person behind the grant is no longer known: sign in again."),
+    Reason.IDENTITY_ASSERTION_MISSING: (400, "invalid_request", "Send assertion."),
+    Reason.IDENTITY_ASSERTION_INVALID: (
+        400,
+        "invalid_grant",
+        (
+            "The identity assertion is not valid here: typ oauth-id-jag+jwt of the company's provider; aud our issuer, "
+            "resource this endpoint, client_id this client, a jti, and at most 5 minutes from iat to exp."
+        ),
+    ),
+    Reason.IDENTITY_ASSERTION_PERSON: (400, "invalid_grant", "The person in the assertion may not use this portal."),
+    Reason.IDENTITY_ASSERTION_REPLAYED: (400, "invalid_grant", "The assertion was used before: get a new one."),
     Reason.DEVICES_FULL: (503, "temporarily_unavailable", "Too many machines are waiting: try again in a minute."),
     Reason.DEVICE_MISSING: (400, "invalid_request", "Send device_code."),
     Reason.DEVICE_UNKNOWN: (400, "invalid_grant", "The device code is unknown or was issued to another client."),

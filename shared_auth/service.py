@@ -20,7 +20,7 @@ from shared_auth.authorization.authorize import Authorize
 from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.codes import Codes
 from shared_auth.authorization.consent import Consent
-from shared_auth.authorization.declared import DEVICE_CODE, Declared, DeclaredClient
+from shared_auth.authorization.declared import DEVICE_CODE, JWT_BEARER, Declared, DeclaredClient
 from shared_auth.authorization.device import DeviceAuthorization, DevicePage
 from shared_auth.authorization.devices import Devices
 from shared_auth.authorization.documents import Documents, Lookup
@@ -38,6 +38,7 @@ from shared_auth.authorization.sign_out import SignOut
 from shared_auth.authorization.token import TokenEndpoint
 from shared_auth.configuration import ConfigurationError
 from shared_auth.exchange import Exchange
+from shared_auth.identity.id_jag import IdentityAssertions
 from shared_auth.identity.identity import Identity
 from shared_auth.keys import Keys
 from shared_auth.outbound import Outbound
@@ -84,6 +85,8 @@ class Auth:
         self._cookies = Cookies(settings)
         self._links = Links(engine, clock=clock)
         self._declared = Declared(clients)
+        if JWT_BEARER in self._declared.grant_types and not (settings.oidc and settings.oidc.identity_assertions):
+            raise ConfigurationError("auth.clients: identity assertions need auth.oidc with identity_assertions = true")
         self._replays = Replays(engine, clock=clock)
         assertions = Assertions(self._replays, issuer=settings.issuer, clock=clock)
         known = settings.documents
@@ -121,6 +124,7 @@ class Auth:
             declared=self._declared,
             headless=headless,
             devices=self._devices,
+            identity_assertions=self._identity_assertions(),
             clock=self._clock,
         )
         revoke = Revoke(clients, self._grants, self._refresh_tokens, tokens, resource=settings.resource)
@@ -146,6 +150,11 @@ class Auth:
         found.append(Route("/access", for_people(access.show), methods=["GET"]))
         found.append(Route("/access", for_people(access.endpoint), methods=["POST"]))
         return [*found, *self._device_routes()]
+
+    def _identity_assertions(self) -> IdentityAssertions | None:
+        if self._identity is None or JWT_BEARER not in self._declared.grant_types:
+            return None
+        return self._identity.assertions(self._settings, self._replays, self._grants, self._people, self._tokens)
 
     def _device_routes(self) -> list[Route]:
         if DEVICE_CODE not in self._declared.grant_types:

@@ -25,7 +25,8 @@ AUTHORIZATION_CODE = "authorization_code"
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name of a grant type
 CLIENT_CREDENTIALS = "client_credentials"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE)
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE, JWT_BEARER)
 
 RESERVED = frozenset({"portal", "portal-web", "portal-cli"})
 MAX_KEYS = 10
@@ -74,6 +75,7 @@ class DeclaredClient:
         refused = not all(map(redirects.registrable, self.redirect_uris))
         yield refused, "redirect_uris: each must be https, or http on localhost, 127.0.0.1 or [::1]"
         yield public and CLIENT_CREDENTIALS in self.grant_types, "client_credentials needs secret_hash or jwks"
+        yield public and JWT_BEARER in self.grant_types, "identity assertions need secret_hash or jwks"
         yield public and self.may_introspect, "introspect needs secret_hash or jwks"
         by_secret = self.auth_method in {"client_secret_basic", "client_secret_post"}
         yield by_secret != (self.secret_hash is not None), "secret_hash: goes with a client_secret method and no other"

@@ -19,6 +19,7 @@ from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.parameters import Parameters, read_form
 from shared_auth.authorization.refresh import RefreshTokens
 from shared_auth.authorization.requests import granted_scope, require_resource
+from shared_auth.identity.id_jag import IdentityAssertions
 from shared_auth.people import People
 from shared_auth.principal import Principal
 from shared_auth.reasons import Denied, Reason
@@ -42,6 +43,7 @@ class TokenEndpoint:
         declared: Declared,
         headless: ClientCredentials,
         devices: Devices,
+        identity_assertions: IdentityAssertions | None,
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -52,6 +54,7 @@ class TokenEndpoint:
         self._served = declared.grant_types
         self._headless = headless
         self._devices = devices
+        self._identity_assertions = identity_assertions
         self._clock = clock
 
     async def endpoint(self, request: Request) -> Response:
@@ -64,6 +67,8 @@ class TokenEndpoint:
                 raise Denied(Reason.GRANT_TYPE_UNSUPPORTED)
             case "client_credentials":
                 return await self._headless.answer(client, form)
+            case "urn:ietf:params:oauth:grant-type:jwt-bearer" if self._identity_assertions is not None:
+                return await self._identity_assertions.answer(client, form)
             case "authorization_code":
                 grant = await self._by_code(client, form)
                 refresh_token = await self._first_refresh_token(client, grant)

@@ -40,11 +40,16 @@ def judge(
         raise Denied(Reason.NONCE_WRONG)
     if "at_hash" in claims and (access_token is None or claims["at_hash"] != half_hash(access_token)):
         raise Denied(Reason.ID_TOKEN_INVALID)
+    require_admitted(claims, settings)
+    return person(claims, settings)
+
+
+def require_admitted(claims: Mapping[str, Any], settings: OidcSettings) -> None:
+    """Raises Denied (PERSON_NOT_ADMITTED) unless ``claims`` hold what the operator demands."""
     for name, value in settings.required_claims.items():
         stated = claims.get(name)
         if stated != value and not (isinstance(stated, list) and value in stated):
             raise Denied(Reason.PERSON_NOT_ADMITTED)
-    return _person(claims, settings)
 
 
 def half_hash(token: str) -> str:
@@ -73,7 +78,8 @@ def _times(claims: Mapping[str, Any], now: float) -> None:
         raise Denied(Reason.ID_TOKEN_INVALID)
 
 
-def _person(claims: Mapping[str, Any], settings: OidcSettings) -> Person:
+def person(claims: Mapping[str, Any], settings: OidcSettings) -> Person:
+    """Return whom ``claims`` name. Raises Denied (ID_TOKEN_INVALID, GROUPS_TOO_MANY)."""
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject.isascii() or not subject.isprintable():
         raise Denied(Reason.ID_TOKEN_INVALID)
