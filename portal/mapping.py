@@ -25,6 +25,7 @@ def auth_settings(settings: PortalSettings) -> AuthSettings:
         secret=secret_of(settings),
         access_token_s=section.access_token_s,
         refresh_token_s=section.refresh_token_s,
+        grant_s=section.grant_s,
         registrations_per_address=section.registrations_per_address,
         local_sign_in=settings.local_sign_in,
         local_subject=section.local_person.subject,

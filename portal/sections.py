@@ -113,6 +113,12 @@ class AuthSection(_Section):
     refresh_token_s: int = Field(
         default=30 * 86_400, ge=3_600, le=365 * 86_400, description="Life of a refresh token; each use makes a new one."
     )
+    grant_s: int = Field(
+        default=90 * 86_400,
+        ge=3_600,
+        le=3_650 * 86_400,
+        description="Longest life of a grant, however often it is used; then the person signs in again.",
+    )
     admin_groups: list[str] = Field(
         default_factory=list, description="Members may end anybody's access on the page `/access`; empty is nobody."
     )

@@ -112,6 +112,7 @@ class Reason(StrEnum):
     NONCE_WRONG = auto()
     PERSON_NOT_ADMITTED = auto()
     GROUPS_TOO_MANY = auto()
+    LOGOUT_TOKEN_INVALID = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +281,7 @@ _TABLE = {
         "access_denied",
         "Your account is in too many groups: have the provider send fewer in the groups claim.",
     ),
+    Reason.LOGOUT_TOKEN_INVALID: (400, "invalid_request", "The logout token is not one of the company's provider."),
     Reason.SUBJECT_RESERVED: (403, "access_denied", "Your account's name is one that is kept for clients."),
     Reason.FORM_STALE: (403, "access_denied", "This form belongs to an earlier sign-in: open the page again."),
     Reason.OPERATORS_ONLY: (403, "access_denied", "Only operators may end other people's access."),

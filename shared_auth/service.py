@@ -36,10 +36,12 @@ from shared_auth.authorization.revoke import Revoke
 from shared_auth.authorization.sessions import Cookies, Sessions
 from shared_auth.authorization.sign_out import SignOut
 from shared_auth.authorization.token import TokenEndpoint
+from shared_auth.authorization.tries import Tries
 from shared_auth.configuration import ConfigurationError
 from shared_auth.exchange import Exchange
 from shared_auth.identity.id_jag import IdentityAssertions
 from shared_auth.identity.identity import Identity
+from shared_auth.identity.logout import LOGOUT
 from shared_auth.keys import Keys
 from shared_auth.outbound import Outbound
 from shared_auth.people import People, Person
@@ -96,7 +98,10 @@ class Auth:
         )
         self._grants = Grants(engine, watching=watching, clock=clock)
         self._codes = Codes(engine, self._grants, clock=clock)
-        self._refresh_tokens = RefreshTokens(engine, self._grants, seal, life_s=settings.refresh_token_s, clock=clock)
+        self._refresh_tokens = RefreshTokens(
+            *(engine, self._grants, seal), life_s=settings.refresh_token_s, longest_s=settings.grant_s, clock=clock
+        )
+        self._tries = Tries(engine, clock=clock)
         self._devices = Devices(engine, self._grants, secret=settings.secret, clock=clock)
         self._questions = Questions(engine, clock=clock)
         self._identity = (
@@ -142,6 +147,8 @@ class Auth:
         found.append(Route("/sign-out", for_people(sign_out.endpoint), methods=["POST"]))
         if self._identity is not None:
             found += self._identity.routes(self._people, self._sessions, consent)
+            logout = self._identity.logout(self._grants)
+            found.append(Route(LOGOUT, oauth(logout.endpoint), methods=["POST"]))
         if settings.local_sign_in:
             local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
@@ -161,7 +168,7 @@ class Auth:
             return []
         start = DeviceAuthorization(self._settings, self._clients, self._devices, self._clock)
         visit = DevicePage(
-            *(self._settings, self._devices, self._declared, self._sessions, self._cookies, self._people, self._clock)
+            *(self._settings, self._devices, self._declared, self._sessions, self._cookies, self._people, self._tries)
         )
         path, methods = "/device_authorization", ["POST", "OPTIONS"]
         return [
@@ -237,7 +244,8 @@ class Auth:
         identity = [] if self._identity is None else [self._identity.prune]
         rooms = (
             *(self._keys, self._links, self._sessions, self._questions),
-            *(self._codes, self._refresh_tokens, self._grants, self._clients, self._replays, self._devices),
+            *(self._codes, self._refresh_tokens, self._grants, self._clients),
+            *(self._replays, self._devices, self._tries),
         )
         return sum([await prune() for prune in (*(room.prune for room in rooms), *identity)])
 

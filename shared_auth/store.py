@@ -63,6 +63,7 @@ sessions = Table(
     Column("subject", Text, nullable=False, index=True),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("sid", Text, nullable=False, server_default=""),
 )
 
 clients = Table(
@@ -107,6 +108,7 @@ grants = Table(
     Column("used_at", BigInteger),
     Column("expires_at", BigInteger, nullable=False, index=True),
     Column("revoked_at", BigInteger),
+    Column("sid", Text, nullable=False, server_default=""),
     Index("ix_auth_grants_subject_client", "subject", "client_id"),
 )
 
@@ -165,6 +167,13 @@ replays = Table(
 )
 
 
+tries = Table(
+    "auth_tries",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("full_at", BigInteger, nullable=False),
+)
+
 revocations = Table(
     "auth_revocations",
     metadata,
@@ -174,6 +183,7 @@ revocations = Table(
     Column("grant_id", Text),
     Column("subject", Text),
     Column("client_id", Text),
+    Column("sid", Text),
     Column("ended", Integer, nullable=False),
 )
 

@@ -63,12 +63,18 @@ class Access:
         session, person = await self._who(request)
         if not hmac.compare_digest(form.get("token", "").encode(), self._token(session).encode()):
             raise Denied(Reason.FORM_STALE)
-        ended = await self._grants.revoke(**self._named(form, person), by=person.subject)
+        named = self._named(form, person)
+        ended = await self._grants.revoke(
+            grant_id=named.get("grant_id"),
+            subject=named.get("subject"),
+            client_id=named.get("client_id"),
+            by=person.subject,
+        )
         # Asked again: who ended all of their own access has ended this session, too.
         signed_in = await self._sessions.find(self._cookies.session(request)) is not None
         return page("access_ended.html", ended=ended, signed_in=signed_in)
 
-    def _named(self, form: Mapping[str, str], person: Person) -> dict[str, str | None]:
+    def _named(self, form: Mapping[str, str], person: Person) -> dict[str, str]:
         """Return what is to end, as ``Grants.revoke`` takes it; {} is everything. Raises Denied."""
         match form.get("end"):
             case "mine":

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared_auth.store import changed, codes, grants, refresh_tokens, revocations, sessions
@@ -27,7 +27,10 @@ IDS_PER_QUERY = 500
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A person's consent: ``client_id`` may act for ``subject`` at ``resource`` with ``scope``."""
+    """A person's consent: ``client_id`` may act for ``subject`` at ``resource`` with ``scope``.
+
+    ``sid`` is the session at the company's provider in which it was given, "" where none is known.
+    """
 
     grant_id: str
     subject: str
@@ -36,6 +39,7 @@ class Grant:
     redirect_uri: str
     resource: str
     scope: str
+    sid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,19 @@ async def live(connection: AsyncConnection, grant_id: str, *, now: int) -> Grant
     return None if row is None else Grant(*row)
 
 
-async def extend(connection: AsyncConnection, grant_id: str, *, now: int, expires_at: int) -> bool:
-    """Note a use of a living grant and let it live until ``expires_at``; False when it has ended."""
+async def extend(
+    connection: AsyncConnection, grant_id: str, *, now: int, expires_at: int, longest_s: int | None = None
+) -> bool:
+    """Note a use of a living grant and let it live until ``expires_at``; False when it has ended.
+
+    ``longest_s`` is how long it may live in all, however often it is used.
+    """
     found = update(grants).where(grants.c.grant_id == grant_id, is_live(now))
-    return bool(await changed(connection, found.values(used_at=now, expires_at=expires_at)))
+    if longest_s is None:
+        return bool(await changed(connection, found.values(used_at=now, expires_at=expires_at)))
+    last = grants.c.created_at + longest_s
+    until = case((last < expires_at, last), else_=expires_at)
+    return bool(await changed(connection, found.where(last > now).values(used_at=now, expires_at=until)))
 
 
 class Grants:
@@ -139,27 +152,30 @@ class Grants:
             return [Kept(Grant(*row[:-2]), row.created_at, row.used_at) for row in rows]
 
     async def revoke(
-        self, *, grant_id: str | None = None, subject: str | None = None, client_id: str | None = None, by: str = ""
+        self,
+        *,
+        grant_id: str | None = None,
+        subject: str | None = None,
+        client_id: str | None = None,
+        sid: str | None = None,
+        before: int | None = None,
+        by: str = "",
     ) -> int:
         """End the living grants that fit everything given, and return how many. Nothing given means all.
 
-        ``by`` is who wants it so; it goes on the record in the same transaction. Without, the flow itself does.
+        ``before`` is the last second in which what ends may have begun. ``by`` is who wants it so; it goes on the record
+        in the same transaction. Without, the flow itself does.
         """
-        given = {"grant_id": grant_id, "subject": subject, "client_id": client_id}
+        given = {"grant_id": grant_id, "subject": subject, "client_id": client_id, "sid": sid}
         now = int(self._clock())
-        fits = [
-            column == value
-            for column, value in (
-                (grants.c.grant_id, grant_id),
-                (grants.c.subject, subject),
-                (grants.c.client_id, client_id),
-            )
-            if value is not None
-        ]
+        fits = [grants.c[name] == value for name, value in given.items() if value is not None]
+        fits += [] if before is None else [grants.c.created_at <= before]
         async with self._engine.begin() as connection:
             ended = await changed(connection, update(grants).where(is_live(now), *fits).values(revoked_at=now))
             if grant_id is None and client_id is None:  # a person who is put out must not walk in again by cookie
-                put_out = [] if subject is None else [sessions.c.subject == subject]
+                whose = {"subject": subject, "sid": sid}
+                put_out = [sessions.c[name] == value for name, value in whose.items() if value is not None]
+                put_out += [] if before is None else [sessions.c.created_at <= before]
                 await connection.execute(delete(sessions).where(*put_out))
             if by:
                 row = insert(revocations).values(**given, revoked_at=now, revoked_by=by, ended=ended)

@@ -108,7 +108,8 @@ class TokenEndpoint:
         )
 
     def _life_s(self, client: Client) -> int:
-        return self._settings.refresh_token_s if client.may_refresh else self._settings.access_token_s
+        settings = self._settings
+        return min(settings.refresh_token_s, settings.grant_s) if client.may_refresh else settings.access_token_s
 
     async def _first_refresh_token(self, client: Client, grant: Grant) -> str | None:
         return await self._refresh_tokens.issue(grant) if client.may_refresh else None

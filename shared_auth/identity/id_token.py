@@ -92,6 +92,12 @@ def person(claims: Mapping[str, Any], settings: OidcSettings) -> Person:
     return Person(f"{subject}@{settings.name}", name, email, _groups(claims.get(settings.groups_claim)))
 
 
+def session(claims: Mapping[str, Any]) -> str:
+    """Return what the provider calls its session (OpenID Connect Back-Channel Logout section 2.1), "" for nothing."""
+    sid = claims.get("sid")
+    return sid if isinstance(sid, str) and sid.isprintable() and len(sid) <= MAX_SUBJECT_CHARS else ""
+
+
 def _groups(stated: object) -> frozenset[str]:
     listed = [] if stated is None else stated if isinstance(stated, list) else [stated]
     found = [one for one in listed if isinstance(one, str) and one.isprintable()]

@@ -17,6 +17,7 @@ from shared_auth.identity.exchange import Exchange
 from shared_auth.identity.id_jag import IdentityAssertions
 from shared_auth.identity.jwks import ProviderKeys
 from shared_auth.identity.logins import Logins
+from shared_auth.identity.logout import BackChannelLogout
 from shared_auth.identity.provider import Discovery
 from shared_auth.identity.settings import OidcSettings
 from shared_auth.identity.sign_in import ProviderSignIn
@@ -71,6 +72,10 @@ class Identity:
             Route("/sign-in", for_people(sign_in.sign_in), methods=["POST"]),
             Route(CALLBACK, for_people(sign_in.callback), methods=["GET"]),
         ]
+
+    def logout(self, grants: Grants) -> BackChannelLogout:
+        """Return what the provider tells when somebody has signed out there."""
+        return BackChannelLogout(self._settings, self._discovery, self._keys, grants, clock=self._clock)
 
     def assertions(
         self, settings: AuthSettings, replays: Replays, grants: Grants, people: People, tokens: Tokens

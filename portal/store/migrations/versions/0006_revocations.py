@@ -1,4 +1,4 @@
-"""Who ended whose access; how long a grant may live at most; codes that were typed in."""
+"""Who ended whose access, which sign-in at the provider a session and a grant come from, and codes that were tried."""
 
 from __future__ import annotations
 
@@ -20,10 +20,23 @@ def upgrade() -> None:
         sa.Column("grant_id", sa.Text()),
         sa.Column("subject", sa.Text()),
         sa.Column("client_id", sa.Text()),
+        sa.Column("sid", sa.Text()),
         sa.Column("ended", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("position", name="pk_auth_revocations"),
     )
+    op.create_table(
+        "auth_tries",
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("full_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name="pk_auth_tries"),
+    )
+    for table in ("auth_sessions", "auth_grants"):
+        op.add_column(table, sa.Column("sid", sa.Text(), nullable=False, server_default=""))
 
 
 def downgrade() -> None:
+    for table in ("auth_sessions", "auth_grants"):
+        with op.batch_alter_table(table) as changed:
+            changed.drop_column("sid")
+    op.drop_table("auth_tries")
     op.drop_table("auth_revocations")
