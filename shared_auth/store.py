@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -63,7 +64,7 @@ sessions = Table(
     Column("subject", Text, nullable=False, index=True),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
-    Column("sid", Text, nullable=False, server_default=""),
+    Column("sid", Text, nullable=False, server_default=text("''")),
 )
 
 clients = Table(
@@ -108,7 +109,7 @@ grants = Table(
     Column("used_at", BigInteger),
     Column("expires_at", BigInteger, nullable=False, index=True),
     Column("revoked_at", BigInteger),
-    Column("sid", Text, nullable=False, server_default=""),
+    Column("sid", Text, nullable=False, server_default=text("''")),
     Index("ix_auth_grants_subject_client", "subject", "client_id"),
 )
 

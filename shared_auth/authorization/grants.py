@@ -163,8 +163,8 @@ class Grants:
     ) -> int:
         """End the living grants that fit everything given, and return how many. Nothing given means all.
 
-        ``before`` is the last second in which what ends may have begun. ``by`` is who wants it so; it goes on the record
-        in the same transaction. Without, the flow itself does.
+        ``before`` is the last second in which what ends may have begun. ``by`` is who wants it so; it goes on the
+        record in the same transaction. Without, the flow itself does.
         """
         given = {"grant_id": grant_id, "subject": subject, "client_id": client_id, "sid": sid}
         now = int(self._clock())

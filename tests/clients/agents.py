@@ -151,7 +151,7 @@ def _inspector(there: Installed) -> Agent:
             Step((*reach, "--stored-auth-only", *tools), r'"name": "execute"'),
             Step((*reach, "--stored-auth-only", *call), FORTY_TWO, calls=True),
         ),
-        refused=(Step((*reach, "--stored-auth-only", *tools), "(?i)auth", fails=True),),
+        refused=(Step((*reach, "--stored-auth-only", *tools), "auth_required", fails=True),),
         anew=(Step((*reach, *tools), r'"name": "execute"', signs_in=True),),
         files={"mcp.json": printed("mcpServers JSON")},
         # Without a keychain and without this it forgets the login when it ends.
@@ -204,7 +204,7 @@ def _codex(there: Installed) -> Agent:
             status,
         ),
         again=(status,),
-        refused=(Step((*codex, "app-server"), r'"id":2.*', stays=True, typed=typed),),
+        refused=(Step((*codex, "app-server"), r'"id":2.*"authStatus":"notLoggedIn"', stays=True, typed=typed),),
         anew=(Step((*codex, "mcp", "login", NAME), "(?i)successfully logged in", signs_in=True), status),
     )
 

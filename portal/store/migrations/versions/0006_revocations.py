@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject", name="pk_auth_tries"),
     )
     for table in ("auth_sessions", "auth_grants"):
-        op.add_column(table, sa.Column("sid", sa.Text(), nullable=False, server_default=""))
+        op.add_column(table, sa.Column("sid", sa.Text(), nullable=False, server_default=sa.text("''")))
 
 
 def downgrade() -> None:
