@@ -73,12 +73,12 @@ def test_a_kept_login_is_renewed_outlives_a_restart_and_ends_with_its_grant(tmp_
         kept.write_text(json.dumps(json.loads(kept.read_text()) | {"expires_at": 1}))
         stage.restart()
         outcome = walk(stage, sdk, sdk.again, home)
-        assert (outcome.fault, outcome.grants) == ("", {"refresh_token"})
+        assert (outcome.fault, outcome.grants) == ("", frozenset({"refresh_token"}))
         stage.revoke()
         assert walk(stage, sdk, sdk.again, home).fault != ""
         assert walk(stage, sdk, sdk.refused, home, ended=True).fault == ""
         outcome = walk(stage, sdk, sdk.anew, home)
-        assert (outcome.fault, outcome.grants) == ("", {"authorization_code"})
+        assert (outcome.fault, outcome.grants) == ("", frozenset({"authorization_code"}))
         assert stage.log_faults() == []
 
 

@@ -136,10 +136,10 @@ def _judged(seen: list[Exchange], fault: str, called: bool | None, *, login: boo
 def _turned_away(seen: list[Exchange], fault: str) -> Outcome:
     """Return the outcome of a revocation: without a fault only if the agent came, and got neither token nor tools."""
     grants, answered = _grants(seen), [exchange for exchange in seen if exchange.rpc and exchange.status == 200]
-    if not fault and not any(exchange.status in {400, 401} for exchange in seen):
-        fault = "never came back, so nothing turned it away"
     if not fault and (answered or grants):
         fault = "was served although its grant had ended"
+    if not fault and not any(exchange.status in {400, 401} for exchange in seen):
+        fault = "never came back, so nothing turned it away"
     return Outcome(fault, grants=grants)
 
 

@@ -61,7 +61,7 @@ def test_the_guides_vouched_agent_is_what_the_auth_flow_gets(tmp_path: Path) -> 
 
 def test_lives_and_operators_reach_the_auth_flow(tmp_path: Path) -> None:
     auth = auth_settings(settings(tmp_path, '[auth]\ngrant_s = 7200\nadmin_groups = ["sre"]\n'))
-    assert (auth.grant_s, auth.admin_groups) == (7_200, {"sre"})
+    assert (auth.grant_s, auth.admin_groups) == (7_200, frozenset({"sre"}))
     assert auth_settings(settings(tmp_path, "")).admin_groups == frozenset(), "nobody by default"
 
 
