@@ -172,12 +172,14 @@ class Grants:
         fits += [] if before is None else [grants.c.created_at <= before]
         async with self._engine.begin() as connection:
             ended = await changed(connection, update(grants).where(is_live(now), *fits).values(revoked_at=now))
+            signed_out = 0
             if grant_id is None and client_id is None:  # a person who is put out must not walk in again by cookie
                 whose = {"subject": subject, "sid": sid}
                 put_out = [sessions.c[name] == value for name, value in whose.items() if value is not None]
                 put_out += [] if before is None else [sessions.c.created_at <= before]
-                await connection.execute(delete(sessions).where(*put_out))
-            if by:
+                signed_out = await changed(connection, delete(sessions).where(*put_out))
+            # A provider's token may be sent again and again by whoever saw it: only what ended something is recorded.
+            if by and (before is None or ended or signed_out):
                 row = insert(revocations).values(**given, revoked_at=now, revoked_by=by, ended=ended)
                 await connection.execute(row)
         self.forget()

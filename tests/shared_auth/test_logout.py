@@ -97,6 +97,7 @@ async def test_a_person_who_left_is_out_with_every_agent(flow: Flow, company: Co
         answer = await send(flow, logout_token(company))
         assert (answer.status_code, answer.headers["cache-control"], answer.text) == (200, "no-store", "")
         assert await status(flow, *mine, theirs) == [401, 401, 200]
+        assert (await send(flow, logout_token(company))).status_code == 200, "again, and nothing is left to end"
         assert (await flow.browser.get("/access")).status_code == 303
         assert (await others.get("/access")).status_code == 200
     columns = [store.revocations.c[name] for name in ("revoked_by", "subject", "sid", "ended")]
