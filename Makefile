@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: help run test check conformance bench bench-search bench-lag bench-tokens sentences clients backstage docs lock new-server clean
+.PHONY: help run test check conformance bench bench-search bench-lag bench-tokens sentences clients load backstage docs lock new-server clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ sentences: $(VENV)/.installed ## install the sentence model of search.ranking = 
 
 clients: $(VENV)/.installed ## log real MCP clients in and let each list the tools (Node from PyPI, packages from npm)
 	$(BIN)/python -m tests.clients.run $(ARGS)
+
+load: $(VENV)/.installed ## 500 logins at once, over HTTP, on SQLite and on PostgreSQL
+	$(BIN)/python -m tests.load.logins $(ARGS)
 
 backstage: $(VENV)/.installed ## compare the catalog server with a real Backstage (needs Node 20, npm and g++)
 	$(BIN)/python -m tests.backstage.compare

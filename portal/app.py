@@ -103,8 +103,8 @@ async def open_portal(
     ``demo_dir`` is where demo vendors keep their data; a second portal on the same data_dir needs another one.
     ``instance`` names this process for the record when the name is its own and outlives a restart.
     """
-    async with _database(settings) as engine:
-        auth = await _auth(settings, engine)
+    async with _database(settings) as engine, _watching(settings) as watching:
+        auth = await _auth(settings, engine, watching=watching)
         policy = Policy.load(settings.policy.files, write_groups=frozenset(settings.policy.write_groups))
         vectors = await asyncio.to_thread(vectors_of, settings.search.ranking)
         async with (
@@ -173,6 +173,18 @@ async def _database(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
+async def _watching(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
+    """Yield one connection of its own for asking about running programs: many logins at once must not delay it."""
+    engine = open_database(settings.database, connections=1)
+    try:
+        async with engine.connect():
+            pass  # connected now: connecting while everybody logs in may take longer than the question may
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
 async def _pruning(auth: Auth, results: Results) -> AsyncIterator[None]:
     """Delete what has expired, now and every hour."""
 
@@ -207,10 +219,11 @@ def _unconnected(auth: Auth, settings: PortalSettings) -> Unconnected:
     return pages
 
 
-async def _auth(settings: PortalSettings, engine: AsyncEngine) -> Auth:
+async def _auth(settings: PortalSettings, engine: AsyncEngine, *, watching: AsyncEngine | None = None) -> Auth:
     auth = Auth(
         auth_settings(settings),
         engine,
+        watching=watching,
         clients=declared_clients(settings),
         servers=vault_servers(settings),
         summaries={name: upstream.summary for name, upstream in settings.upstreams.items()},

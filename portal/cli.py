@@ -167,7 +167,7 @@ def revoke(
 
     async def go() -> None:
         async with open_auth(settings) as auth:
-            ended = await auth.revoke_grants(subject=subject, client_id=client)
+            ended = await auth.revoke_grants(subject=subject, client_id=client, by="command line")
             print(f"{ended} grants ended", flush=True)
             if cleared := await auth.clear_vendor_grants():
                 print(f"{cleared} vendor grants revoked at their vendors and deleted")

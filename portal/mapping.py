@@ -30,11 +30,14 @@ def auth_settings(settings: PortalSettings) -> AuthSettings:
         secret=secret_of(settings),
         access_token_s=section.access_token_s,
         refresh_token_s=section.refresh_token_s,
+        grant_s=section.grant_s,
+        registrations_per_address=section.registrations_per_address,
         local_sign_in=settings.local_sign_in,
         local_subject=section.local_person.subject,
         local_name=section.local_person.name,
         local_email=section.local_person.email,
         local_groups=frozenset(section.local_person.groups),
+        admin_groups=frozenset(section.admin_groups),
         oidc=_oidc(section.oidc),
         documents=_documents(section.client_documents),
     )
@@ -52,6 +55,7 @@ def _oidc(section: OidcSection | None) -> OidcSettings | None:
         required_claims=section.required_claims,
         extra_audiences=frozenset(section.extra_audiences),
         sign_in_again_s=section.sign_in_again_s,
+        identity_assertions=section.identity_assertions,
     )
 
 

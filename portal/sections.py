@@ -31,7 +31,8 @@ class AuthClient(_Section):
     grant_types: list[str] = Field(
         default_factory=list,
         description="`client_credentials`: it acts for itself; `authorization_code`: people sign in through it, with "
-        "`refresh_token` to stay; `urn:ietf:params:oauth:grant-type:device_code`: for machines without a browser.",
+        "`refresh_token` to stay; `urn:ietf:params:oauth:grant-type:device_code`: for machines without a browser; "
+        "`urn:ietf:params:oauth:grant-type:jwt-bearer`: with the provider's identity assertions.",
     )
     auth_method: Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] | None = Field(
         default=None, description="How it proves itself. Default: what secret_hash or jwks allow, `none` without."
@@ -76,6 +77,11 @@ class OidcSection(_Section):
         le=90 * 86_400,
         description="Age of a sign-in from which agents are sent to sign in again; groups are as fresh as that.",
     )
+    identity_assertions: bool = Field(
+        default=False,
+        description="Whether the provider may say which declared client acts for whom, and nobody is asked: identity "
+        "assertion grants, which MCP calls enterprise-managed authorization.",
+    )
 
 
 class DocumentsSection(_Section):
@@ -111,6 +117,21 @@ class AuthSection(_Section):
     access_token_s: int = Field(default=600, ge=60, le=3_600, description="Life of an access token.")
     refresh_token_s: int = Field(
         default=30 * 86_400, ge=3_600, le=365 * 86_400, description="Life of a refresh token; each use makes a new one."
+    )
+    grant_s: int = Field(
+        default=90 * 86_400,
+        ge=3_600,
+        le=3_650 * 86_400,
+        description="Longest life of a grant, however often it is used; then the person signs in again.",
+    )
+    admin_groups: list[str] = Field(
+        default_factory=list, description="Members may end anybody's access on the page `/access`; empty is nobody."
+    )
+    registrations_per_address: int = Field(
+        default=30,
+        ge=1,
+        le=100_000,
+        description="Clients that one address may register at once, and then one every two seconds; per replica.",
     )
     clients: dict[str, AuthClient] = Field(
         default_factory=dict, description="`[auth.clients.<id>]`: clients that the operator declares, see below."

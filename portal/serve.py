@@ -43,6 +43,10 @@ async def serve(settings: PortalSettings, say: Callable[[str], None]) -> None:
             await server.serve(sockets=[listener])
 
 
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays. Proxies keep theirs 60 s as a rule; longer, or one sends into a closing one."""
+
+
 def _settle() -> None:
     """Keep the event loop's pauses short while threads decode large values beside it."""
     # What start-up made stays for good: a full collection need not walk it again, some 100 ms with the lock held.
@@ -85,6 +89,7 @@ def _config(app: ASGIApp, settings: PortalSettings) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=DRAIN_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         h11_max_incomplete_event_size=16_384,
         limit_concurrency=2_000,
     )

@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from shared_auth.authorization.answers import CROSS_ORIGIN
 from shared_auth.authorization.client import AUTH_METHODS
-from shared_auth.authorization.declared import DEVICE_CODE, PRIVATE_KEY, PUBLIC, Declared
+from shared_auth.authorization.declared import DEVICE_CODE, JWT_BEARER, PRIVATE_KEY, PUBLIC, Declared
+from shared_auth.identity.id_jag import PROFILE
 from shared_auth.jose import ALGORITHMS
 from shared_auth.keys import Keys
 from shared_auth.settings import SCOPE, AuthSettings
@@ -56,6 +57,8 @@ def authorization_server(settings: AuthSettings, declared: Declared) -> dict[str
     }
     if DEVICE_CODE in declared.grant_types:
         found["device_authorization_endpoint"] = f"{issuer}/device_authorization"
+    if JWT_BEARER in declared.grant_types:
+        found["authorization_grant_profiles_supported"] = [PROFILE]
     if declared.introspects:
         found["introspection_endpoint"] = f"{issuer}/introspect"
         found["introspection_endpoint_auth_methods_supported"] = [name for name in AUTH_METHODS if name != PUBLIC]

@@ -72,6 +72,10 @@ class Reason(StrEnum):
     REFRESH_UNKNOWN = auto()
     REFRESH_REUSED = auto()
     PERSON_UNKNOWN = auto()
+    IDENTITY_ASSERTION_MISSING = auto()
+    IDENTITY_ASSERTION_INVALID = auto()
+    IDENTITY_ASSERTION_PERSON = auto()
+    IDENTITY_ASSERTION_REPLAYED = auto()
     DEVICES_FULL = auto()
     DEVICE_MISSING = auto()
     DEVICE_UNKNOWN = auto()
@@ -97,6 +101,10 @@ class Reason(StrEnum):
     CONSENT_UNKNOWN = auto()
     LINK_UNKNOWN = auto()
     SUBJECT_RESERVED = auto()
+    FORM_STALE = auto()
+    OPERATORS_ONLY = auto()
+    NOBODY_NAMED = auto()
+    NOT_CONFIRMED = auto()
     USER_CODE_UNKNOWN = auto()
     USER_CODE_TOO_FAST = auto()
     # Sign-in through the provider (OpenID Connect)
@@ -113,12 +121,12 @@ class Reason(StrEnum):
     GROUPS_TOO_MANY = auto()
     # Connecting an account at a vendor
     SERVER_UNKNOWN = auto()
-    FORM_STALE = auto()
     DEPARTURE_UNKNOWN = auto()
     VENDOR_FOREIGN = auto()
     VENDOR_REFUSED = auto()
     VENDOR_CODE_REFUSED = auto()
     SITE_UNKNOWN = auto()
+    LOGOUT_TOKEN_INVALID = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,7 @@ class Wire:
 ALARMS = frozenset(
     {
         *(Reason.CODE_REUSED, Reason.REFRESH_REUSED, Reason.CODE_MISMATCH, Reason.VERIFIER_WRONG),
-        *(Reason.ASSERTION_REPLAYED, Reason.DEVICE_REUSED),
+        *(Reason.ASSERTION_REPLAYED, Reason.IDENTITY_ASSERTION_REPLAYED, Reason.DEVICE_REUSED),
         *(Reason.PROVIDER_FOREIGN, Reason.ID_TOKEN_INVALID, Reason.NONCE_WRONG),
         *(Reason.VENDOR_FOREIGN, Reason.TARGET_FOREIGN),
     }
@@ -238,6 +246,17 @@ _TABLE = {
     Reason.REFRESH_UNKNOWN: (400, "invalid_grant", "The refresh token is unknown, expired or revoked: sign in again."),
     Reason.REFRESH_REUSED: (400, "invalid_grant", "The refresh token was used before; the grant has been revoked."),
     Reason.PERSON_UNKNOWN: (400, "invalid_grant", "The person behind the grant is no longer known: sign in again."),
+    Reason.IDENTITY_ASSERTION_MISSING: (400, "invalid_request", "Send assertion."),
+    Reason.IDENTITY_ASSERTION_INVALID: (
+        400,
+        "invalid_grant",
+        (
+            "The identity assertion is not valid here: typ oauth-id-jag+jwt of the company's provider; aud our issuer, "
+            "resource this endpoint, client_id this client, a jti, and at most 5 minutes from iat to exp."
+        ),
+    ),
+    Reason.IDENTITY_ASSERTION_PERSON: (400, "invalid_grant", "The person in the assertion may not use this portal."),
+    Reason.IDENTITY_ASSERTION_REPLAYED: (400, "invalid_grant", "The assertion was used before: get a new one."),
     Reason.DEVICES_FULL: (503, "temporarily_unavailable", "Too many machines are waiting: try again in a minute."),
     Reason.DEVICE_MISSING: (400, "invalid_request", "Send device_code."),
     Reason.DEVICE_UNKNOWN: (400, "invalid_grant", "The device code is unknown or was issued to another client."),
@@ -301,7 +320,6 @@ _TABLE = {
         "invalid_request",
         "There is no server of this name that people connect accounts for.",
     ),
-    Reason.FORM_STALE: (403, "access_denied", "This form is of another sign-in. Open the page again and repeat it."),
     Reason.DEPARTURE_UNKNOWN: (
         400,
         "invalid_request",
@@ -311,7 +329,12 @@ _TABLE = {
     Reason.VENDOR_REFUSED: (403, "access_denied", "Access was not granted there, so nothing was connected."),
     Reason.VENDOR_CODE_REFUSED: (400, "invalid_grant", "The system took its own code no more. Begin again."),
     Reason.SITE_UNKNOWN: (400, "invalid_request", "This site cannot be chosen, or no longer. Choose again."),
+    Reason.LOGOUT_TOKEN_INVALID: (400, "invalid_request", "The logout token is not one of the company's provider."),
     Reason.SUBJECT_RESERVED: (403, "access_denied", "Your account's name is one that is kept for clients."),
+    Reason.FORM_STALE: (403, "access_denied", "This form belongs to an earlier sign-in: open the page again."),
+    Reason.OPERATORS_ONLY: (403, "access_denied", "Only operators may end other people's access."),
+    Reason.NOBODY_NAMED: (400, "invalid_request", "Nothing was ended: name exactly whose access is to end."),
+    Reason.NOT_CONFIRMED: (400, "invalid_request", "Nothing was ended: type the word everybody to end all access."),
     Reason.USER_CODE_UNKNOWN: (
         400,
         "invalid_request",

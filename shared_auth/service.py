@@ -14,13 +14,14 @@ from starlette.types import ASGIApp
 
 from shared_auth import metadata, opaque
 from shared_auth.addresses import lookup
+from shared_auth.authorization.access import Access
 from shared_auth.authorization.answers import CROSS_ORIGIN, oauth
 from shared_auth.authorization.assertions import Assertions, Replays
 from shared_auth.authorization.authorize import Authorize
 from shared_auth.authorization.clients import Clients
 from shared_auth.authorization.codes import Codes
 from shared_auth.authorization.consent import Consent
-from shared_auth.authorization.declared import DEVICE_CODE, Declared, DeclaredClient
+from shared_auth.authorization.declared import DEVICE_CODE, JWT_BEARER, Declared, DeclaredClient
 from shared_auth.authorization.device import DeviceAuthorization, DevicePage
 from shared_auth.authorization.devices import Devices
 from shared_auth.authorization.documents import Documents
@@ -36,12 +37,15 @@ from shared_auth.authorization.revoke import Revoke
 from shared_auth.authorization.sessions import Cookies, Sessions
 from shared_auth.authorization.sign_out import SignOut
 from shared_auth.authorization.token import TokenEndpoint
+from shared_auth.authorization.tries import Tries
 from shared_auth.configuration import ConfigurationError
 from shared_auth.connect.connect import CALLBACK, Connect
 from shared_auth.connect.departures import Departures
 from shared_auth.connect.form_tokens import FormTokens
 from shared_auth.exchange import Exchange
+from shared_auth.identity.id_jag import IdentityAssertions
 from shared_auth.identity.identity import Identity
+from shared_auth.identity.logout import LOGOUT
 from shared_auth.keys import Keys
 from shared_auth.outbound import Outbound
 from shared_auth.people import People, Person
@@ -65,6 +69,7 @@ class Auth:
     """One portal's auth flow over one database. Create it once, ``await start()``, then use the rest.
 
     ``clock`` gives epoch seconds. Every replica on the same database with the same secret is the same portal.
+    ``watching`` is the same database, for the question which grants have ended, where nothing else may be waited for.
     ``servers`` work with a credential at their vendors; ``summaries`` say to people what each is for.
     ``transport`` and ``resolve`` replace the network and its names.
     """
@@ -74,6 +79,7 @@ class Auth:
         settings: AuthSettings,
         engine: AsyncEngine,
         *,
+        watching: AsyncEngine | None = None,
         clients: Sequence[DeclaredClient] = (),
         servers: Sequence[VaultServer] = (),
         summaries: Mapping[str, str] = MappingProxyType({}),
@@ -93,6 +99,8 @@ class Auth:
         self._cookies = Cookies(settings)
         self._links = Links(engine, clock=clock)
         self._declared = Declared(clients)
+        if JWT_BEARER in self._declared.grant_types and not (settings.oidc and settings.oidc.identity_assertions):
+            raise ConfigurationError("auth.clients: identity assertions need auth.oidc with identity_assertions = true")
         self._replays = Replays(engine, clock=clock)
         assertions = Assertions(self._replays, issuer=settings.issuer, clock=clock)
         known = settings.documents
@@ -100,9 +108,12 @@ class Auth:
         self._clients = Clients(
             engine, clock=clock, documents=documents, declared=self._declared, assertions=assertions
         )
-        self._grants = Grants(engine, clock=clock)
+        self._grants = Grants(engine, watching=watching, clock=clock)
         self._codes = Codes(engine, self._grants, clock=clock)
-        self._refresh_tokens = RefreshTokens(engine, self._grants, seal, life_s=settings.refresh_token_s, clock=clock)
+        self._refresh_tokens = RefreshTokens(
+            *(engine, self._grants, seal), life_s=settings.refresh_token_s, longest_s=settings.grant_s, clock=clock
+        )
+        self._tries = Tries(engine, clock=clock)
         self._devices = Devices(engine, self._grants, secret=settings.secret, clock=clock)
         self._questions = Questions(engine, clock=clock)
         self._identity = (
@@ -137,10 +148,11 @@ class Auth:
             headless=headless,
             devices=self._devices,
             handover=Handover(self.vault, self._keys, self._grants, issuer=settings.issuer, clock=self._clock),
+            identity_assertions=self._identity_assertions(),
             clock=self._clock,
         )
         revoke = Revoke(clients, self._grants, self._refresh_tokens, tokens, resource=settings.resource)
-        register = Register(clients, clock=self._clock)
+        register = Register(clients, per_address=settings.registrations_per_address, clock=self._clock)
         found = metadata.routes(settings, self._declared, self._keys)
         for path, handler in (("token", token), ("register", register), ("revoke", revoke)):
             endpoint = oauth(handler.endpoint)
@@ -154,10 +166,15 @@ class Auth:
         found.append(Route("/sign-out", for_people(sign_out.endpoint), methods=["POST"]))
         if self._identity is not None:
             found += self._identity.routes(self._people, self._sessions, consent)
+            logout = self._identity.logout(self._grants)
+            found.append(Route(LOGOUT, oauth(logout.endpoint), methods=["POST"]))
         if settings.local_sign_in:
             local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
             found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
+        access = Access(settings, self._grants, self._sessions, self._cookies, self._people)
+        found.append(Route("/access", for_people(access.show), methods=["GET"]))
+        found.append(Route("/access", for_people(access.endpoint), methods=["POST"]))
         return [*found, *self._device_routes(), *self._connect_routes()]
 
     def _connect_routes(self) -> list[Route]:
@@ -173,12 +190,17 @@ class Auth:
         )
         return connect.routes()
 
+    def _identity_assertions(self) -> IdentityAssertions | None:
+        if self._identity is None or JWT_BEARER not in self._declared.grant_types:
+            return None
+        return self._identity.assertions(self._settings, self._replays, self._grants, self._people, self._tokens)
+
     def _device_routes(self) -> list[Route]:
         if DEVICE_CODE not in self._declared.grant_types:
             return []
         start = DeviceAuthorization(self._settings, self._clients, self._devices, self._clock)
         visit = DevicePage(
-            *(self._settings, self._devices, self._declared, self._sessions, self._cookies, self._people, self._clock)
+            *(self._settings, self._devices, self._declared, self._sessions, self._cookies, self._people, self._tries)
         )
         path, methods = "/device_authorization", ["POST", "OPTIONS"]
         return [
@@ -235,14 +257,16 @@ class Auth:
         """Say whether the company's provider answers as it must; None when people sign in locally. The log says why."""
         return None if self._identity is None else await self._identity.ready()
 
-    async def revoke_grants(self, subject: str | None = None, client_id: str | None = None) -> int:
+    async def revoke_grants(
+        self, subject: str | None = None, client_id: str | None = None, *, by: str = "operator"
+    ) -> int:
         """End the living grants of ``subject`` and/or ``client_id``, or all; return how many there were.
 
         Their tokens stop working here at once and on every replica within half a second. A person whose every grant
         is ended is signed out of the browser, too, and what their accounts at vendors let the portal do is over at
-        once; ``clear_vendor_grants`` then tells the vendors.
+        once; ``clear_vendor_grants`` then tells the vendors. Who did so, ``by``, is on record in the same transaction.
         """
-        return await self._grants.revoke(subject=subject, client_id=client_id)
+        return await self._grants.revoke(subject=subject, client_id=client_id, by=by)
 
     async def clear_vendor_grants(self) -> int:
         """Revoke at their vendors, and delete, the vendor grants of people who were revoked; return how many."""
@@ -261,8 +285,8 @@ class Auth:
         identity = [] if self._identity is None else [self._identity.prune]
         rooms = (
             *(self._keys, self._links, self._sessions, self._questions),
-            *(self._codes, self._refresh_tokens, self._grants, self._clients, self._replays, self._devices),
-            self._departures,
+            *(self._codes, self._refresh_tokens, self._grants, self._clients),
+            *(self._replays, self._devices, self._tries, self._departures),
         )
         gone = sum([await prune() for prune in (*(room.prune for room in rooms), *identity)])
         await self.vault.prune()

@@ -36,11 +36,14 @@ class AuthSettings:
     secret: bytes = field(repr=False)
     access_token_s: int = 600
     refresh_token_s: int = 30 * 86_400
+    grant_s: int = 90 * 86_400
+    registrations_per_address: int = 30
     local_sign_in: bool = False
     local_subject: str = "local"
     local_name: str = "Local developer"
     local_email: str = ""
     local_groups: frozenset[str] = frozenset()
+    admin_groups: frozenset[str] = frozenset()
     oidc: OidcSettings | None = None
     documents: DocumentSettings | None = None
 
@@ -53,15 +56,22 @@ class AuthSettings:
             raise ConfigurationError("issuer: must be https unless it is a loopback address (tokens travel over it)")
         if not self.resource.startswith(f"{self.issuer}/") or not _PATH.fullmatch(self.resource_path):
             raise ConfigurationError("resource: must be the issuer and a path, without trailing slash, query, fragment")
+        self._judge_lives()
+        self._judge_sign_in()
+        if not self.local_subject or "" in self.local_groups | self.admin_groups:
+            raise ConfigurationError("local_subject, local_groups, admin_groups: must not be empty names")
+        if self.local_subject.startswith(CLIENT_SUBJECT):
+            raise ConfigurationError(f"local_subject: must not begin with {CLIENT_SUBJECT}")
+
+    def _judge_lives(self) -> None:
         if not 1 <= self.access_token_s <= MAX_ACCESS_TOKEN_S:
             raise ConfigurationError(f"access_token_s: must be between 1 and {MAX_ACCESS_TOKEN_S}")
         if self.refresh_token_s < self.access_token_s:
             raise ConfigurationError("refresh_token_s: must not be shorter than access_token_s")
-        self._judge_sign_in()
-        if not self.local_subject or "" in self.local_groups:
-            raise ConfigurationError("local_subject, local_groups: must not be empty names")
-        if self.local_subject.startswith(CLIENT_SUBJECT):
-            raise ConfigurationError(f"local_subject: must not begin with {CLIENT_SUBJECT}")
+        if self.grant_s < self.access_token_s:
+            raise ConfigurationError("grant_s: must not be shorter than access_token_s")
+        if self.registrations_per_address < 1:
+            raise ConfigurationError("registrations_per_address: must be at least 1")
 
     def _judge_sign_in(self) -> None:
         if self.local_sign_in and not self.loopback:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -64,6 +65,7 @@ sessions = Table(
     Column("subject", Text, nullable=False, index=True),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("sid", Text, nullable=False, server_default=text("''")),
 )
 
 clients = Table(
@@ -108,6 +110,7 @@ grants = Table(
     Column("used_at", BigInteger),
     Column("expires_at", BigInteger, nullable=False, index=True),
     Column("revoked_at", BigInteger),
+    Column("sid", Text, nullable=False, server_default=text("''")),
     Index("ix_auth_grants_subject_client", "subject", "client_id"),
 )
 
@@ -201,6 +204,27 @@ departures = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
     Column("used_at", BigInteger),
+)
+
+
+tries = Table(
+    "auth_tries",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("full_at", BigInteger, nullable=False),
+)
+
+revocations = Table(
+    "auth_revocations",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("revoked_at", BigInteger, nullable=False),
+    Column("revoked_by", Text, nullable=False),
+    Column("grant_id", Text),
+    Column("subject", Text),
+    Column("client_id", Text),
+    Column("sid", Text),
+    Column("ended", Integer, nullable=False),
 )
 
 

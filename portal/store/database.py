@@ -23,8 +23,11 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S = 10
 MIGRATION_TIMEOUT_S = 120
 CONNECT_TIMEOUT_S = 10
-POOL_SIZE = 10
-POOL_OVERFLOW = 20
+# Few, because one of them writes at a time: who waits for a connection waits in turn, who waits for the lock of SQLite
+# sleeps and tries again.
+SQLITE_CONNECTIONS = 4
+POSTGRESQL_CONNECTIONS = 20
+POOL_TIMEOUT_S = 60
 # Any constant will do; every replica must use the same one.
 MIGRATION_LOCK = 0x6D63_7070
 
@@ -40,21 +43,29 @@ class DatabaseRefused(Exception):
     """The database cannot be used. The message never holds the address: there may be a password in it."""
 
 
-def open_database(url: str) -> AsyncEngine:
+def open_database(url: str, *, connections: int | None = None) -> AsyncEngine:
     """Return an engine for ``url``; the caller disposes of it. No connection is made yet.
 
-    Raises DatabaseRefused for anything but a SQLite file or a PostgreSQL address.
+    ``connections`` is the most that it makes, else a number for everyday use. Raises DatabaseRefused for anything but
+    a SQLite file or a PostgreSQL address.
     """
     address = _address(url)
     if address.get_backend_name() == "sqlite":
         _create_private(Path(str(address.database)))
-        engine = create_async_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S})
+        engine = create_async_engine(
+            address,
+            pool_size=connections or SQLITE_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_S,
+            connect_args={"timeout": BUSY_TIMEOUT_S},
+        )
         event.listen(engine.sync_engine, "connect", _on_sqlite_connect)
         return engine
     return create_async_engine(
         address,
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
+        pool_size=connections or POSTGRESQL_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=True,
         connect_args=_POSTGRESQL_OPTIONS,
     )

@@ -105,9 +105,9 @@ class Consent:
 
     def grant(self, session: Session, client: Client, redirect_uri: str, scope: str) -> Grant:
         """Return the grant that a yes would make. Nothing is stored."""
-        resource = self._settings.resource
-        grant_id = opaque.new("grant")
-        return Grant(grant_id, session.subject, client.client_id, client.name, redirect_uri, resource, scope)
+        resource, grant_id = self._settings.resource, opaque.new("grant")
+        who, name = (grant_id, session.subject, client.client_id), client.name
+        return Grant(*who, name, redirect_uri, resource, scope, session.sid)
 
     async def grant_code(self, grant: Grant, *, challenge: str, state: str | None) -> Response:
         """Store ``grant`` and return the redirect that takes a code for it, ``state`` and ``iss`` to the client."""

@@ -26,7 +26,8 @@ REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name of a grant type
 CLIENT_CREDENTIALS = "client_credentials"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant type
-GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE, TOKEN_EXCHANGE)
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE, TOKEN_EXCHANGE, JWT_BEARER)
 
 RESERVED = frozenset({"portal", "portal-web", "portal-cli"})
 MAX_KEYS = 10
@@ -82,6 +83,7 @@ class DeclaredClient:
             "server: needed for token-exchange, and only then",
         )
         yield public and bool(self.server), "token-exchange needs secret_hash or jwks"
+        yield public and JWT_BEARER in self.grant_types, "identity assertions need secret_hash or jwks"
         yield public and self.may_introspect, "introspect needs secret_hash or jwks"
         by_secret = self.auth_method in {"client_secret_basic", "client_secret_post"}
         yield by_secret != (self.secret_hash is not None), "secret_hash: goes with a client_secret method and no other"

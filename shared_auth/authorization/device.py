@@ -23,6 +23,7 @@ from shared_auth.authorization.pages import page
 from shared_auth.authorization.parameters import read_form
 from shared_auth.authorization.requests import granted_scope, require_resource
 from shared_auth.authorization.sessions import Cookies, Session, Sessions, require_same_origin
+from shared_auth.authorization.tries import Tries
 from shared_auth.people import People
 from shared_auth.reasons import Denied, Reason
 from shared_auth.settings import SCOPE, AuthSettings
@@ -31,8 +32,6 @@ log = logging.getLogger("shared_auth")
 
 STARTS = 30
 STARTS_PER_S = 0.5
-TRIES = 10
-TRIES_PER_S = 1 / 60
 
 
 class DeviceAuthorization:
@@ -75,7 +74,7 @@ class DevicePage:
         sessions: Sessions,
         cookies: Cookies,
         people: People,
-        clock: Callable[[], float],
+        tries: Tries,
     ) -> None:
         self._settings = settings
         self._devices = devices
@@ -83,7 +82,7 @@ class DevicePage:
         self._sessions = sessions
         self._cookies = cookies
         self._people = people
-        self._tries = Pace(burst=TRIES, per_second=TRIES_PER_S, clock=clock)
+        self._tries = tries
 
     async def show(self, request: Request) -> Response:
         """Answer ``GET /device`` with the form, or say that nobody is signed in."""
@@ -100,7 +99,7 @@ class DevicePage:
         if "consent" in form:
             return await self._decide(session, form["consent"], form.get("decision", ""))
         # Per person and not per browser: somebody who guesses can open as many sessions as he likes.
-        if not self._tries.take(session.subject):
+        if not await self._tries.take(session.subject):
             raise Denied(Reason.USER_CODE_TOO_FAST)
         return await self._ask(session, await self._devices.ask(session, form.get("user_code", "")))
 
@@ -124,7 +123,7 @@ class DevicePage:
 
         def grant(client_id: str, scope: str) -> Grant:
             resource, name = self._settings.resource, self._name(client_id)
-            return Grant(opaque.new("grant"), session.subject, client_id, name, "", resource, scope)
+            return Grant(opaque.new("grant"), session.subject, client_id, name, "", resource, scope, session.sid)
 
         client_id = await self._devices.decide(session, consent, grant if allowed else None)
         log.info("device.decided", extra={"subject": session.subject, "client_id": client_id, "allowed": allowed})

@@ -12,10 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, bindparam, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared_auth.store import changed, codes, grants, refresh_tokens, sessions, vendor_grants
+from shared_auth.store import changed, codes, grants, refresh_tokens, revocations, sessions, vendor_grants
 from shared_auth.vault.vendor_grants import ENDED
 
 log = logging.getLogger("shared_auth")
@@ -28,7 +28,10 @@ IDS_PER_QUERY = 500
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A person's consent: ``client_id`` may act for ``subject`` at ``resource`` with ``scope``."""
+    """A person's consent: ``client_id`` may act for ``subject`` at ``resource`` with ``scope``.
+
+    ``sid`` is the session at the company's provider in which it was given, "" where none is known.
+    """
 
     grant_id: str
     subject: str
@@ -37,6 +40,16 @@ class Grant:
     redirect_uri: str
     resource: str
     scope: str
+    sid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A living grant as its person sees it; times are epoch seconds. ``used_at`` is when it last gave a token."""
+
+    grant: Grant
+    created_at: int
+    used_at: int | None
 
 
 _COLUMNS = [grants.c[name] for name in Grant.__dataclass_fields__]
@@ -63,17 +76,34 @@ async def live(connection: AsyncConnection, grant_id: str, *, now: int) -> Grant
     return None if row is None else Grant(*row)
 
 
-async def extend(connection: AsyncConnection, grant_id: str, *, now: int, expires_at: int) -> bool:
-    """Note a use of a living grant and let it live until ``expires_at``; False when it has ended."""
+async def extend(
+    connection: AsyncConnection, grant_id: str, *, now: int, expires_at: int, longest_s: int | None = None
+) -> bool:
+    """Note a use of a living grant and let it live until ``expires_at``; False when it has ended.
+
+    ``longest_s`` is how long it may live in all, however often it is used.
+    """
     found = update(grants).where(grants.c.grant_id == grant_id, is_live(now))
-    return bool(await changed(connection, found.values(used_at=now, expires_at=expires_at)))
+    if longest_s is None:
+        return bool(await changed(connection, found.values(used_at=now, expires_at=expires_at)))
+    last = grants.c.created_at + longest_s
+    until = case((last < expires_at, last), else_=expires_at)
+    return bool(await changed(connection, found.where(last > now).values(used_at=now, expires_at=until)))
 
 
 class Grants:
     """All grants, and what this process remembers of them."""
 
-    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float], remembered: int = REMEMBERED) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        clock: Callable[[], float],
+        watching: AsyncEngine | None = None,
+        remembered: int = REMEMBERED,
+    ) -> None:
         self._engine = engine
+        self._watching = watching or engine
         self._clock = clock
         self._max_seen = remembered
         self._seen: OrderedDict[str, tuple[float, Grant | None]] = OrderedDict()
@@ -102,7 +132,7 @@ class Grants:
     async def ended(self, grant_ids: Collection[str]) -> set[str]:
         """Return which of ``grant_ids`` do not live, as of now. Raises SQLAlchemyError."""
         wanted, now, living = list(grant_ids), int(self._clock()), set[str]()
-        async with self._engine.connect() as connection:
+        async with self._watching.connect() as connection:
             for start in range(0, len(wanted), IDS_PER_QUERY):
                 some = grants.c.grant_id.in_(wanted[start : start + IDS_PER_QUERY])
                 living |= set(await connection.scalars(select(grants.c.grant_id).where(some, is_live(now))))
@@ -118,30 +148,50 @@ class Grants:
         async with self._engine.connect() as connection:
             return (await connection.execute(found.limit(1))).first() is not None
 
+    async def kept(self, subject: str) -> list[Kept]:
+        """Return the living grants of ``subject``, the newest first."""
+        columns = (*_COLUMNS, grants.c.created_at, grants.c.used_at)
+        mine = select(*columns).where(grants.c.subject == subject, is_live(int(self._clock())))
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(mine.order_by(grants.c.created_at.desc(), grants.c.grant_id))
+            return [Kept(Grant(*row[:-2]), row.created_at, row.used_at) for row in rows]
+
     async def revoke(
-        self, *, grant_id: str | None = None, subject: str | None = None, client_id: str | None = None
+        self,
+        *,
+        grant_id: str | None = None,
+        subject: str | None = None,
+        client_id: str | None = None,
+        sid: str | None = None,
+        before: int | None = None,
+        by: str = "",
     ) -> int:
-        """End the living grants that fit everything given, and return how many. Nothing given means all."""
+        """End the living grants that fit everything given, and return how many. Nothing given means all.
+
+        ``before`` is the last second in which what ends may have begun. ``by`` is who wants it so; it goes on the
+        record in the same transaction. Without, the flow itself does.
+        """
+        given = {"grant_id": grant_id, "subject": subject, "client_id": client_id, "sid": sid}
         now = int(self._clock())
-        fits = [
-            column == value
-            for column, value in (
-                (grants.c.grant_id, grant_id),
-                (grants.c.subject, subject),
-                (grants.c.client_id, client_id),
-            )
-            if value is not None
-        ]
+        fits = [grants.c[name] == value for name, value in given.items() if value is not None]
+        fits += [] if before is None else [grants.c.created_at <= before]
         async with self._engine.begin() as connection:
             ended = await changed(connection, update(grants).where(is_live(now), *fits).values(revoked_at=now))
+            signed_out = 0
             if grant_id is None and client_id is None:  # a person who is put out must not walk in again by cookie
-                put_out = [] if subject is None else [sessions.c.subject == subject]
-                await connection.execute(delete(sessions).where(*put_out))
-                theirs = [] if subject is None else [vendor_grants.c.subject == subject]
-                await connection.execute(update(vendor_grants).where(*theirs).values(state=ENDED))
+                whose = {"subject": subject, "sid": sid}
+                put_out = [sessions.c[name] == value for name, value in whose.items() if value is not None]
+                put_out += [] if before is None else [sessions.c.created_at <= before]
+                signed_out = await changed(connection, delete(sessions).where(*put_out))
+                if sid is None and before is None:  # who only signs out elsewhere keeps their accounts at vendors
+                    theirs = [] if subject is None else [vendor_grants.c.subject == subject]
+                    await connection.execute(update(vendor_grants).where(*theirs).values(state=ENDED))
+            # A provider's token may be sent again and again by whoever saw it: only what ended something is recorded.
+            if by and (before is None or ended or signed_out):
+                row = insert(revocations).values(**given, revoked_at=now, revoked_by=by, ended=ended)
+                await connection.execute(row)
         self.forget()
-        given = {"grant_id": grant_id, "subject": subject, "client_id": client_id}
-        log.info("grants.revoked", extra={**given, "ended": ended})
+        log.info("grants.revoked", extra={**given, "revoked_by": by, "ended": ended})
         return ended
 
     def forget(self) -> None:

@@ -39,12 +39,20 @@ class RefreshTokens:
     """Issues, rotates and finds refresh tokens."""
 
     def __init__(
-        self, engine: AsyncEngine, known: Grants, seal: Seal, *, life_s: int, clock: Callable[[], float]
+        self,
+        engine: AsyncEngine,
+        known: Grants,
+        seal: Seal,
+        *,
+        life_s: int,
+        longest_s: int,
+        clock: Callable[[], float],
     ) -> None:
         self._engine = engine
         self._grants = known
         self._seal = seal
         self._life_s = life_s
+        self._longest_s = longest_s
         self._clock = clock
 
     async def issue(self, grant: Grant) -> str:
@@ -67,8 +75,9 @@ class RefreshTokens:
             if row is None or grant is None or grant.client_id != client_id:
                 raise Denied(Reason.REFRESH_UNKNOWN)  # rolls back: nothing was spent
             if first:
-                if not await grants.extend(connection, grant.grant_id, now=now, expires_at=now + self._life_s):
-                    raise Denied(Reason.REFRESH_UNKNOWN)  # revoked this very moment
+                until, longest_s = now + self._life_s, self._longest_s
+                if not await grants.extend(connection, grant.grant_id, now=now, expires_at=until, longest_s=longest_s):
+                    raise Denied(Reason.REFRESH_UNKNOWN)  # revoked this very moment, or as old as a grant may get
                 await self._add(connection, successor, grant.grant_id, now)
                 return Refreshed(grant, successor)
             if row.used_at is None:

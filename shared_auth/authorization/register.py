@@ -24,7 +24,6 @@ from shared_auth.readable import readable
 from shared_auth.reasons import Denied, Reason
 from shared_auth.settings import SCOPE
 
-BURST = 30
 PER_SECOND = 0.5
 PUBLIC: RegistrableMethod = "none"
 NAMELESS = "A client without a name"
@@ -46,10 +45,10 @@ class Registration(BaseModel):
 class Register:
     """The registration endpoint."""
 
-    def __init__(self, clients: Clients, *, clock: Callable[[], float]) -> None:
+    def __init__(self, clients: Clients, *, per_address: int, clock: Callable[[], float]) -> None:
         self._clients = clients
         self._clock = clock
-        self._pace = Pace(burst=BURST, per_second=PER_SECOND, clock=clock)
+        self._pace = Pace(burst=per_address, per_second=PER_SECOND, clock=clock)
 
     async def endpoint(self, request: Request) -> Response:
         """Answer ``POST /register``: 201 with the registered metadata. Raises Denied."""

@@ -32,15 +32,19 @@ DEPARTED_S = 600
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in browser. ``session_hash`` names it in the database and cannot be turned into the cookie."""
+    """A signed-in browser. ``session_hash`` names it in the database and cannot be turned into the cookie.
+
+    ``sid`` is what the company's provider calls its own session, "" when it says nothing of the kind.
+    """
 
     session_hash: str = field(repr=False)
     subject: str
+    sid: str = ""
 
     @classmethod
-    def of(cls, session_id: str, subject: str) -> Session:
+    def of(cls, session_id: str, subject: str, sid: str) -> Session:
         """Return the session with the id ``session_id``."""
-        return cls(opaque.digest(session_id), subject)
+        return cls(opaque.digest(session_id), subject, sid)
 
 
 class Cookies:
@@ -126,10 +130,10 @@ class Sessions:
         self._engine = engine
         self._clock = clock
 
-    async def start(self, subject: str) -> str:
+    async def start(self, subject: str, *, sid: str = "") -> str:
         """Return the id of a new session. Always a new one: an id that was there before is never taken over."""
         session_id, now = opaque.new("session"), int(self._clock())
-        values = {"session_hash": opaque.digest(session_id), "subject": subject, "created_at": now}
+        values = {"session_hash": opaque.digest(session_id), "subject": subject, "created_at": now, "sid": sid}
         async with self._engine.begin() as connection:
             await connection.execute(insert(sessions).values(**values, expires_at=now + SESSION_S))
         return session_id
@@ -141,8 +145,8 @@ class Sessions:
         name = opaque.digest(session_id)
         living = (sessions.c.session_hash == name) & (sessions.c.expires_at > int(self._clock()))
         async with self._engine.connect() as connection:
-            subject = (await connection.execute(select(sessions.c.subject).where(living))).scalar()
-        return None if subject is None else Session(name, subject)
+            row = (await connection.execute(select(sessions.c.subject, sessions.c.sid).where(living))).first()
+        return None if row is None else Session(name, row.subject, row.sid)
 
     async def end(self, session_id: str) -> None:
         """End the session, here and on every replica."""

@@ -19,6 +19,7 @@ from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.parameters import Parameters, read_form
 from shared_auth.authorization.refresh import RefreshTokens
 from shared_auth.authorization.requests import granted_scope, require_resource
+from shared_auth.identity.id_jag import IdentityAssertions
 from shared_auth.people import People
 from shared_auth.principal import Principal
 from shared_auth.reasons import Denied, Reason
@@ -44,6 +45,7 @@ class TokenEndpoint:
         headless: ClientCredentials,
         devices: Devices,
         handover: Handover,
+        identity_assertions: IdentityAssertions | None,
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -55,6 +57,7 @@ class TokenEndpoint:
         self._headless = headless
         self._devices = devices
         self._handover = handover
+        self._identity_assertions = identity_assertions
         self._clock = clock
 
     async def endpoint(self, request: Request) -> Response:
@@ -69,6 +72,8 @@ class TokenEndpoint:
                 raise Denied(Reason.GRANT_TYPE_UNSUPPORTED)
             case "client_credentials":
                 return await self._headless.answer(client, form)
+            case "urn:ietf:params:oauth:grant-type:jwt-bearer" if self._identity_assertions is not None:
+                return await self._identity_assertions.answer(client, form)
             case "authorization_code":
                 grant = await self._by_code(client, form)
                 refresh_token = await self._first_refresh_token(client, grant)
@@ -108,7 +113,8 @@ class TokenEndpoint:
         )
 
     def _life_s(self, client: Client) -> int:
-        return self._settings.refresh_token_s if client.may_refresh else self._settings.access_token_s
+        settings = self._settings
+        return min(settings.refresh_token_s, settings.grant_s) if client.may_refresh else settings.access_token_s
 
     async def _first_refresh_token(self, client: Client, grant: Grant) -> str | None:
         return await self._refresh_tokens.issue(grant) if client.may_refresh else None

@@ -43,8 +43,8 @@ class Exchange:
         self._outbound = outbound
         self._clock = clock
 
-    async def person(self, code: str, login: Login, *, redirect_uri: str) -> Person:
-        """Return who signed in. Raises Denied."""
+    async def person(self, code: str, login: Login, *, redirect_uri: str) -> tuple[Person, str]:
+        """Return who signed in, and what the provider calls its session with them ("" for nothing). Raises Denied."""
         provider = await self._discovery.provider()
         token, access_token = _tokens(await self._redeem(provider, code, login, redirect_uri))
         try:
@@ -53,7 +53,9 @@ class Exchange:
         except jose.BadToken as error:
             log.warning("provider.token_refused", extra={"why": str(error)})
             raise Denied(Reason.ID_TOKEN_INVALID) from None
-        return id_token.judge(claims, self._settings, nonce=login.nonce, access_token=access_token, now=self._clock())
+        nonce, now = login.nonce, self._clock()
+        person = id_token.judge(claims, self._settings, nonce=nonce, access_token=access_token, now=now)
+        return person, id_token.session(claims)
 
     async def _redeem(self, provider: Provider, code: str, login: Login, redirect_uri: str) -> Answer:
         settings, headers = self._settings, {}

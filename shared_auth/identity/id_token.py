@@ -40,11 +40,16 @@ def judge(
         raise Denied(Reason.NONCE_WRONG)
     if "at_hash" in claims and (access_token is None or claims["at_hash"] != half_hash(access_token)):
         raise Denied(Reason.ID_TOKEN_INVALID)
+    require_admitted(claims, settings)
+    return person(claims, settings)
+
+
+def require_admitted(claims: Mapping[str, Any], settings: OidcSettings) -> None:
+    """Raises Denied (PERSON_NOT_ADMITTED) unless ``claims`` hold what the operator demands."""
     for name, value in settings.required_claims.items():
         stated = claims.get(name)
         if stated != value and not (isinstance(stated, list) and value in stated):
             raise Denied(Reason.PERSON_NOT_ADMITTED)
-    return _person(claims, settings)
 
 
 def half_hash(token: str) -> str:
@@ -73,7 +78,8 @@ def _times(claims: Mapping[str, Any], now: float) -> None:
         raise Denied(Reason.ID_TOKEN_INVALID)
 
 
-def _person(claims: Mapping[str, Any], settings: OidcSettings) -> Person:
+def person(claims: Mapping[str, Any], settings: OidcSettings) -> Person:
+    """Return whom ``claims`` name. Raises Denied (ID_TOKEN_INVALID, GROUPS_TOO_MANY)."""
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject.isascii() or not subject.isprintable():
         raise Denied(Reason.ID_TOKEN_INVALID)
@@ -84,6 +90,12 @@ def _person(claims: Mapping[str, Any], settings: OidcSettings) -> Person:
     name = _shown(claims.get("name")) or _shown(claims.get("preferred_username")) or email or _shown(subject)
     # The provider is part of the identity: another one's subject of the same name is somebody else.
     return Person(f"{subject}@{settings.name}", name, email, _groups(claims.get(settings.groups_claim)))
+
+
+def session(claims: Mapping[str, Any]) -> str:
+    """Return what the provider calls its session (OpenID Connect Back-Channel Logout section 2.1), "" for nothing."""
+    sid = claims.get("sid")
+    return sid if isinstance(sid, str) and sid.isprintable() and len(sid) <= MAX_SUBJECT_CHARS else ""
 
 
 def _groups(stated: object) -> frozenset[str]:

@@ -16,7 +16,8 @@ class OidcSettings:
     ``issuer`` is compared character for character with what the provider states. Everybody with an account at the
     provider may sign in, unless ``required_claims`` asks more of the ID token: each named claim must equal the value,
     or be a list that holds it. ``sign_in_again_s`` is how old a sign-in may be before the next refresh asks for a new
-    one: groups are as fresh as that, and somebody whom the provider no longer knows is out by then.
+    one: groups are as fresh as that, and somebody whom the provider no longer knows is out by then. With
+    ``identity_assertions`` the provider may say which declared client acts for whom, and nobody is asked.
     """
 
     issuer: str
@@ -27,6 +28,7 @@ class OidcSettings:
     required_claims: Mapping[str, str] = field(default_factory=dict)
     extra_audiences: frozenset[str] = frozenset()
     sign_in_again_s: int = 7 * 86_400
+    identity_assertions: bool = False
 
     def __post_init__(self) -> None:
         if not is_protected(self.issuer) or "?" in self.issuer:

@@ -87,9 +87,9 @@ class ProviderSignIn:
         client = None if login.question is None else await self._consent.client(login.question)
         try:
             code = await self._code(given)
-            person = await self._exchange.person(code, login, redirect_uri=self._departure.redirect_uri)
+            person, sid = await self._exchange.person(code, login, redirect_uri=self._departure.redirect_uri)
             await self._people.remember(person, now=int(self._clock()))
-            session, session_id = await self._sign_in(request, person.subject)
+            session, session_id = await self._sign_in(request, person.subject, sid)
             response = await self._onward(session, login.question, client)
         except Denied as denied:
             if login.question is None:
@@ -110,13 +110,13 @@ class ProviderSignIn:
             raise Denied(Reason.PROVIDER_REFUSED)
         return given["code"]
 
-    async def _sign_in(self, request: Request, subject: str) -> tuple[Session, str]:
+    async def _sign_in(self, request: Request, subject: str, sid: str) -> tuple[Session, str]:
         """End the session that the browser had, so that none outlives its person, and start a new one."""
         before = self._cookies.session(request)
         if before is not None:
             await self._sessions.end(before)
-        session_id = await self._sessions.start(subject)
-        return Session.of(session_id, subject), session_id
+        session_id = await self._sessions.start(subject, sid=sid)
+        return Session.of(session_id, subject, sid), session_id
 
     async def _onward(self, session: Session, question: Question | None, client: Client | None) -> Response:
         if question is None or client is None:

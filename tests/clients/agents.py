@@ -12,40 +12,52 @@ import sys
 from dataclasses import dataclass, field
 
 from portal.snippets import NAME, snippets
-from tests.clients.install import Installed
+from tests.clients.install import HERE, Installed
 
 CALL = "6*7"
+LINK = r"/authorize\?"
 FORTY_TWO = r"^ *\"?(?:text\": \"ok .*\\n)?42\b"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command, what it must say, and whether it signs in, calls a tool, or must be stopped by us."""
+    """One command, what it must say, and whether it signs in, calls a tool, must be stopped by us, or must fail."""
 
     command: tuple[str, ...]
     says: str
     signs_in: bool = False
     calls: bool = False
     stays: bool = False
+    fails: bool = False
     typed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """An agent and its two routes to the portal."""
+    """An agent, its two routes to the portal, and what it does with a login that it kept.
+
+    ``again`` uses the login of the second route and asks nobody; () is an agent that keeps none. ``refused`` is the same
+    when the grant has ended, and ``anew`` how the person then signs in.
+    """
 
     name: str
     required: bool
     version: tuple[str, ...]
     token: tuple[Step, ...]
     login: tuple[Step, ...]
+    again: tuple[Step, ...] = ()
+    refused: tuple[Step, ...] = ()
+    anew: tuple[Step, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
 
 def agents(there: Installed) -> list[Agent]:
     """Return every agent that we know how to drive."""
-    return [_claude(there), _opencode(there), _inspector(there), _fastmcp(there), _codex(there), _remote(there), _sdk()]
+    return [
+        *(_claude(there), _opencode(there), _inspector(there), _fastmcp(there), _codex(there), _remote(there)),
+        *(_sdk(), _typescript(there), _fastmcp_client(there)),
+    ]
 
 
 def printed(agent: str) -> str:
@@ -62,6 +74,9 @@ def _claude(there: Installed) -> Agent:
     claude = str(there.modules / "@anthropic-ai" / f"claude-code-{there.platform}" / "claude")
     add, login = commands("Claude Code", (claude,))
     connected = Step((claude, "mcp", "list"), rf"^{NAME}: .*Connected")
+    stranger = Step((claude, "mcp", "list"), "Needs authentication")
+    # With --no-browser the link is printed instead of opened, and nothing else is different.
+    sign_in = Step((*login, "--no-browser"), "Authenticated with", signs_in=True)
     return Agent(
         "Claude Code",
         required=True,
@@ -73,11 +88,13 @@ def _claude(there: Installed) -> Agent:
         ),
         login=(
             Step(add, "Added HTTP MCP server"),
-            Step((claude, "mcp", "list"), "Needs authentication"),
-            # With --no-browser the link is printed instead of opened, and nothing else is different.
-            Step((*login, "--no-browser"), "Authenticated with", signs_in=True),
+            stranger,
+            sign_in,
             connected,
         ),
+        again=(connected,),
+        refused=(stranger,),
+        anew=(sign_in, connected),
         environment={
             "DISABLE_TELEMETRY": "1",
             "DISABLE_AUTOUPDATER": "1",
@@ -90,6 +107,7 @@ def _opencode(there: Installed) -> Agent:
     opencode = str(there.modules / f"opencode-{there.platform}" / "bin" / "opencode")
     add, login = commands("opencode", (opencode,))
     connected = Step((opencode, "mcp", "list"), rf"\b{NAME}\s+connected")
+    sign_in = Step(login, "(?i)success", signs_in=True)
     return Agent(
         "opencode",
         required=True,
@@ -97,9 +115,12 @@ def _opencode(there: Installed) -> Agent:
         token=(Step((*add, "--header", "Authorization=Bearer {env:PORTAL_TOKEN}"), "added"), connected),
         login=(
             Step(add, "added"),
-            Step(login, "(?i)success", signs_in=True),
+            sign_in,
             connected,
         ),
+        again=(connected,),
+        refused=(Step((opencode, "mcp", "list"), rf"\b{NAME}\s+needs authentication"),),
+        anew=(sign_in, connected),
         environment={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
     )
 
@@ -126,6 +147,12 @@ def _inspector(there: Installed) -> Agent:
             # The JSON that the portal prints, as a file.
             Step((*configured, "--stored-auth-only", *tools), r'"name": "execute"'),
         ),
+        again=(
+            Step((*reach, "--stored-auth-only", *tools), r'"name": "execute"'),
+            Step((*reach, "--stored-auth-only", *call), FORTY_TWO, calls=True),
+        ),
+        refused=(Step((*reach, "--stored-auth-only", *tools), "auth_required", fails=True),),
+        anew=(Step((*reach, *tools), r'"name": "execute"', signs_in=True),),
         files={"mcp.json": printed("mcpServers JSON")},
         # Without a keychain and without this it forgets the login when it ends.
         environment={"MCP_INSPECTOR_SECRET_STORE": "file"},
@@ -176,6 +203,9 @@ def _codex(there: Installed) -> Agent:
             Step(add, "(?i)successfully logged in", signs_in=True),
             status,
         ),
+        again=(status,),
+        refused=(Step((*codex, "app-server"), r'"id":2.*"authStatus":"notLoggedIn"', stays=True, typed=typed),),
+        anew=(Step((*codex, "mcp", "login", NAME), "(?i)successfully logged in", signs_in=True), status),
     )
 
 
@@ -200,16 +230,44 @@ def _remote(there: Installed) -> Agent:
             Step((*through, proxy), r"Tools \(2\)", signs_in=True),
             Step((*through, proxy), r"Tools \(2\)"),
         ),
+        again=(Step((*through, proxy), r"Tools \(2\)"),),
+        refused=(Step((*through, proxy), LINK, stays=True),),
+        anew=(Step((*through, proxy), r"Tools \(2\)", signs_in=True),),
         environment={"FASTMCP_CHECK_FOR_UPDATES": "off"},
     )
 
 
 def _sdk() -> Agent:
-    sdk = (sys.executable, "-m", "tests.clients.sdk")
+    version = (sys.executable, "-c", "import importlib.metadata as m; print(m.version('mcp'))")
+    return _library("MCP Python SDK", version, (sys.executable, "-m", "tests.clients.sdk"))
+
+
+def _fastmcp_client(there: Installed) -> Agent:
+    python = str(there.fastmcp.with_name("python"))
+    version = (python, "-c", "import importlib.metadata as m; print(m.version('fastmcp'))")
+    return _library("FastMCP client", version, (python, str(HERE / "fastmcp_client.py")))
+
+
+def _typescript(there: Installed) -> Agent:
+    package = there.modules / "@modelcontextprotocol" / "client"
+    version = (str(there.node), "-p", f"require({str(package / 'package.json')!r}).version")
+    driver = (str(there.node), str(HERE / "typescript.mjs"), str(package / "dist" / "index.mjs"))
+    return _library("MCP TypeScript SDK", version, driver)
+
+
+def _library(name: str, version: tuple[str, ...], driver: tuple[str, ...]) -> Agent:
+    """Return a library as an agent, driven by a small program that lists the tools, runs ``6*7`` and keeps its login."""
+    both = r"(?s)search execute.*^42"
+    sign_in = Step((*driver, "{url}"), both, signs_in=True, calls=True)
     return Agent(
-        "MCP Python SDK",
+        name,
         required=True,
-        version=(sys.executable, "-c", "import importlib.metadata as m; print(m.version('mcp'))"),
-        token=(Step((*sdk, "{url}", "{token}"), "search execute"), Step((*sdk, "{url}", "{token}"), "^42", calls=True)),
-        login=(Step((*sdk, "{url}"), r"(?s)search execute.*^42", signs_in=True, calls=True),),
+        version=version,
+        token=(Step((*driver, "{url}", "{token}"), both, calls=True),),
+        login=(sign_in,),
+        again=(Step((*driver, "{url}"), both, calls=True),),
+        # It asks the person again, and waits.
+        refused=(Step((*driver, "{url}"), LINK, stays=True),),
+        anew=(sign_in,),
+        environment={"FASTMCP_CHECK_FOR_UPDATES": "off"},
     )

@@ -1,14 +1,19 @@
 """The MCP Python SDK as an agent: ``python -m tests.clients.sdk URL [TOKEN]`` lists the tools and runs ``6*7``.
 
-Without a token it signs in as a desktop agent does: prints a link and waits on loopback for the answer.
+Without a token it signs in as a desktop agent does: prints a link, waits on loopback for the answer, and keeps the
+login in its home.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import httpx2
 from mcp import Client
@@ -24,24 +29,33 @@ from tests.clients.agents import CALL
 TIMEOUT_S = 60
 
 
-class Memory:
-    """Keeps the login for this run."""
+class Login:
+    """Keeps the login in a file. The SDK keeps no expiry: without it, a token from the file would never be renewed."""
 
-    def __init__(self) -> None:
-        self._tokens: OAuthToken | None = None
-        self._client: OAuthClientInformationFull | None = None
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+    @property
+    def expires_at(self) -> float | None:
+        return self._kept.get("expires_at")
 
     async def get_tokens(self) -> OAuthToken | None:
-        return self._tokens
+        return OAuthToken.model_validate(self._kept["tokens"]) if "tokens" in self._kept else None
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
-        self._tokens = tokens
+        self._keep(tokens=tokens.model_dump(mode="json"), expires_at=time.time() + (tokens.expires_in or 0))
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self._client
+        return OAuthClientInformationFull.model_validate(self._kept["client"]) if "client" in self._kept else None
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self._client = client_info
+        self._keep(client=client_info.model_dump(mode="json"))
+
+    def _keep(self, **values: object) -> None:
+        self._kept |= values
+        self._file.touch(mode=0o600)
+        self._file.write_text(json.dumps(self._kept), encoding="utf-8")
 
 
 @asynccontextmanager
@@ -71,7 +85,10 @@ async def signing_in(url: str) -> AsyncIterator[OAuthClientProvider]:
         metadata = OAuthClientMetadata(
             client_name="MCP Python SDK", redirect_uris=[address], token_endpoint_auth_method="none"
         )
-        yield OAuthClientProvider(url, metadata, Memory(), redirect_handler=show, callback_handler=wait)
+        kept = Login(Path.home() / "python-login.json")
+        provider = OAuthClientProvider(url, metadata, kept, redirect_handler=show, callback_handler=wait)
+        provider.context.token_expiry_time = kept.expires_at
+        yield provider
 
 
 async def main(url: str, token: str | None) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.clients.install import Installed
@@ -19,14 +18,20 @@ summary = "Notes of the team."
 """
 
 
-@dataclass(frozen=True, slots=True)
+ACCESS_TOKEN_S = 60
+"""As short as the settings allow: every agent has to renew its login while it is tried."""
+
+
 class Stage:
     """What every trial stands on. ``token`` is one of `portal token`."""
 
-    there: Installed
-    running: Running
-    witness: Witness
-    token: str = field(repr=False)
+    def __init__(self, there: Installed, start: Callable[[], Running], witness: Witness) -> None:
+        self.there = there
+        self.witness = witness
+        self._start = start
+        self._running = start()
+        self._logs = ""
+        self.token = self._running.token()
 
     @property
     def endpoint(self) -> str:
@@ -35,7 +40,20 @@ class Stage:
 
     def sign_in_link(self) -> str:
         """Return a fresh one-time link."""
-        return self.running.command("sign-in").stdout.strip()
+        return self._running.command("sign-in").stdout.strip()
+
+    def restart(self) -> None:
+        """Kill the portal as a power cut would, and start it again on the same data."""
+        self._running.process.kill()
+        self._running.process.wait()
+        self._logs += self._running.log.read_text(encoding="utf-8")
+        self._running = self._start()
+
+    def revoke(self) -> None:
+        """End everything that the local person agreed to, as an operator does. Raises RuntimeError."""
+        done = self._running.command("revoke", "--subject", "local")
+        if done.returncode:
+            raise RuntimeError(done.stderr)
 
     def filled(self, text: str) -> str:
         """Return ``text`` with the endpoint for ``{url}`` and a token for ``{token}``."""
@@ -69,7 +87,7 @@ class Stage:
             "an authorization code": "mpc_",
             "a refresh token": "mpr_",
         }
-        log = self.running.log.read_text(encoding="utf-8")
+        log = self._logs + self._running.log.read_text(encoding="utf-8")
         return [f"the portal's log has {what}" for what, text in unwanted.items() if text in log]
 
 
@@ -77,15 +95,19 @@ class Stage:
 def standing(folder: Path, there: Installed) -> Iterator[Stage]:
     """Yield a stage whose portal keeps its data in ``folder``. Raises RuntimeError when something does not start."""
     port, behind = free_port(), free_port()
-    with (
-        portal(
-            folder,
-            CONFIG,
-            port=str(behind),
-            public_url=f"http://127.0.0.1:{port}",
-            # For the question whether it is up, which goes past the witness.
-            allowed_hosts=json.dumps([f"127.0.0.1:{behind}"]),
-        ) as running,
-        standing_before(running.base, port) as witness,
-    ):
-        yield Stage(there, running, witness, running.token())
+    with ExitStack() as stack:
+        witness = stack.enter_context(standing_before(f"http://127.0.0.1:{behind}", port))
+
+        def start() -> Running:
+            started = portal(
+                folder,
+                CONFIG,
+                port=str(behind),
+                public_url=f"http://127.0.0.1:{port}",
+                # For the question whether it is up, which goes past the witness.
+                allowed_hosts=json.dumps([f"127.0.0.1:{behind}"]),
+                auth__access_token_s=str(ACCESS_TOKEN_S),
+            )
+            return stack.enter_context(started)
+
+        yield Stage(there, start, witness)

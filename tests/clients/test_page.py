@@ -33,6 +33,8 @@ def test_the_recorded_versions_are_the_ones_that_are_locked() -> None:
         "fastmcp CLI": locked["fastmcp"],
         "codex": wanted["@openai/codex"],
         "mcp-remote": wanted["mcp-remote"],
+        "MCP TypeScript SDK": wanted["@modelcontextprotocol/client"],
+        "FastMCP client": locked["fastmcp"],
     }
     rows = dict(re.findall(r"(?m)^\| (\S[^|]*?) +\| (\d+\.\d+\.\d+) +\| \d{4}-", PAGE))
     assert {name: rows[name] for name in packages} == packages

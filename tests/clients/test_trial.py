@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,29 @@ def test_the_commands_that_the_portal_prints_are_the_ones_that_are_tried() -> No
     login = next(agent for agent in agents(NOWHERE) if agent.name == "opencode").login
     tried = [step.command[1:] for step in login]
     assert all(command[1:] in tried for command in commands("opencode", ("opencode",)))
+
+
+def test_a_kept_login_is_renewed_outlives_a_restart_and_ends_with_its_grant(tmp_path: Path, sdk: Agent) -> None:
+    data, home = tmp_path / "data", tmp_path / "home"
+    data.mkdir()
+    home.mkdir()
+    with standing(data, NOWHERE) as stage:
+        assert walk(stage, sdk, sdk.login, home).fault == ""
+        assert walk(stage, sdk, sdk.again, home).grants == frozenset(), "the token is still good"
+        assert walk(stage, sdk, sdk.again, home, ended=True).fault == "was served although its grant had ended"
+        kept = home / "python-login.json"
+        kept.write_text(json.dumps(json.loads(kept.read_text()) | {"expires_at": 1}))
+        stage.restart()
+        outcome = walk(stage, sdk, sdk.again, home)
+        assert (outcome.fault, outcome.grants) == ("", frozenset({"refresh_token"}))
+        stage.revoke()
+        assert walk(stage, sdk, sdk.again, home).fault != ""
+        assert walk(stage, sdk, sdk.refused, home, ended=True).fault == ""
+        outcome = walk(stage, sdk, sdk.anew, home)
+        assert (outcome.fault, outcome.grants) == ("", frozenset({"authorization_code"}))
+        assert stage.log_faults() == []
+
+
+def test_an_agent_that_stays_away_has_not_been_turned_away(stage: Stage, sdk: Agent, tmp_path: Path) -> None:
+    outcome = walk(stage, sdk, (Step(("/bin/echo", "authorize?"), "authorize"),), tmp_path, ended=True)
+    assert outcome.fault == "never came back, so nothing turned it away"

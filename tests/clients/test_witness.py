@@ -35,6 +35,12 @@ def test_the_revision_of_a_handshake_is_the_one_that_the_portal_agreed_to() -> N
     assert read("/mcp", asked, "", 200, answered).revision == "2025-06-18"
 
 
+def test_of_a_token_request_only_the_way_is_noted() -> None:
+    asked = b"grant_type=refresh_token&refresh_token=mpr_secret&client_id=x"
+    answered = b'{"access_token": "secret", "result": {"tools": [{"name": "x"}]}}'
+    assert read("/token", asked, "", 200, answered) == Exchange("/token", 200, grant_type="refresh_token")
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["method", "result", "tools", "name"]), inner),

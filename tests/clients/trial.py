@@ -20,12 +20,16 @@ TOOLS = ("search", "execute")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one route. ``fault`` is "" when everything went as it must; ``called`` is None without a call."""
+    """What became of one route. ``fault`` is "" when everything went as it must; ``called`` is None without a call.
+
+    ``grants`` are the ways in which tokens were got.
+    """
 
     fault: str
     revisions: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     called: bool | None = None
+    grants: frozenset[str] = frozenset()
 
 
 def version(stage: Stage, agent: Agent, home: Path) -> str:
@@ -36,8 +40,8 @@ def version(stage: Stage, agent: Agent, home: Path) -> str:
     return found.group() if found else "?"
 
 
-def walk(stage: Stage, agent: Agent, steps: tuple[Step, ...], home: Path) -> Outcome:
-    """Take every step in ``home``, a new folder, and return what became of it."""
+def walk(stage: Stage, agent: Agent, steps: tuple[Step, ...], home: Path, *, ended: bool = False) -> Outcome:
+    """Take every step in ``home`` and return what became of it. ``ended``: the agent's grant is one that has ended."""
     for name, text in agent.files.items():
         (home / name).write_text(stage.filled(text), encoding="utf-8")
     stage.witness.take()
@@ -48,7 +52,10 @@ def walk(stage: Stage, agent: Agent, steps: tuple[Step, ...], home: Path) -> Out
         if fault:
             break
         called = True if step.calls else called
-    return _judged(stage.witness.take(), fault, called, login=any(step.signs_in for step in steps))
+    seen = stage.witness.take()
+    if ended:
+        return _turned_away(seen, fault)
+    return _judged(seen, fault, called, login=any(step.signs_in for step in steps))
 
 
 def _take(stage: Stage, agent: Agent, step: Step, home: Path) -> str:
@@ -103,7 +110,8 @@ class _Person:
 
 def _fault(step: Step, ended: Ended, token: str) -> str:
     said = re.search(step.says, ended.text, re.MULTILINE) is not None
-    if said and (step.stays or ended.code == 0):
+    ended_well = ended.code not in (None, 0) if step.fails else ended.code == 0
+    if said and (step.stays or ended_well):
         return ""
     tail = " ".join(ended.text.replace(token, "…").split())[-300:]
     how = "took too long" if ended.code is None else f"exit {ended.code}"
@@ -114,12 +122,26 @@ def _judged(seen: list[Exchange], fault: str, called: bool | None, *, login: boo
     """Return the outcome: without a fault only if the agent was given exactly our tools, by the way it should take."""
     listed = [exchange for exchange in seen if exchange.rpc == "tools/list" and exchange.status == 200]
     tools = listed[-1].tools if listed else ()
-    signed_in = any(exchange.path == "/token" and exchange.status == 200 for exchange in seen)
+    grants = _grants(seen)
     if not fault and any(exchange.tools != TOOLS for exchange in listed):
         fault = f"was given the tools {', '.join(tools)}"
     if not fault and not listed:
         fault = "never asked for the tools"
-    if not fault and signed_in != login:
-        fault = "did not sign in" if login else "signed in although it had a token"
+    if not fault and ("authorization_code" in grants) != login:
+        fault = "did not sign in" if login else "signed in although it need not have"
     revisions = tuple(dict.fromkeys(exchange.revision or "none said" for exchange in listed))
-    return Outcome(fault, revisions, tools, called)
+    return Outcome(fault, revisions, tools, called, grants)
+
+
+def _turned_away(seen: list[Exchange], fault: str) -> Outcome:
+    """Return the outcome of a revocation: without a fault only if the agent came, and got neither token nor tools."""
+    grants, answered = _grants(seen), [exchange for exchange in seen if exchange.rpc and exchange.status == 200]
+    if not fault and (answered or grants):
+        fault = "was served although its grant had ended"
+    if not fault and not any(exchange.status in {400, 401} for exchange in seen):
+        fault = "never came back, so nothing turned it away"
+    return Outcome(fault, grants=grants)
+
+
+def _grants(seen: list[Exchange]) -> frozenset[str]:
+    return frozenset(exchange.grant_type for exchange in seen if exchange.path == "/token" and exchange.status == 200)

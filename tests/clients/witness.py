@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -29,13 +30,17 @@ HOP_BY_HOP = frozenset({"content-length", "transfer-encoding", "connection"})
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its answer. ``revision`` is the protocol revision it was spoken in, "" when none was said."""
+    """One request and its answer. ``revision`` is the protocol revision it was spoken in, "" when none was said.
+
+    ``grant_type`` is how a token was asked for: that word alone, nothing else of the form.
+    """
 
     path: str
     status: int
     rpc: str = ""
     revision: str = ""
     tools: tuple[str, ...] = ()
+    grant_type: str = ""
 
 
 class Witness:
@@ -57,6 +62,8 @@ class Witness:
 
 def read(path: str, asked: bytes, header: str, status: int, answered: bytes) -> Exchange:
     """Return what an exchange was about. Never raises: agents and portal may send anything."""
+    if path == "/token":
+        return Exchange(path, status, grant_type=QueryParams(asked.decode("latin-1")).get("grant_type", ""))
     question = _object(asked)
     rpc = question.get("method")
     if not isinstance(rpc, str):

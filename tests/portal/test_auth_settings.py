@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from portal.mapping import auth_settings
+from portal.mapping import auth_settings, declared_clients
 from portal.settings import ConfigurationError, PortalSettings, load
 from shared_auth.configuration import ConfigurationError as AuthConfigurationError
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "sign-in.md").read_text(encoding="utf-8")
-PROVIDER, DOCUMENTS, SEEDED = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+PROVIDER, DOCUMENTS, SEEDED, VOUCHED = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
 
 
 def settings(folder: Path, text: str) -> PortalSettings:
@@ -47,6 +47,22 @@ def test_the_guides_documents_are_what_the_auth_flow_gets(tmp_path: Path) -> Non
     assert seeded is not None
     assert not seeded.fetch
     assert list(seeded.seeded) == ["https://agent.example/oauth/client.json"]
+
+
+def test_the_guides_vouched_agent_is_what_the_auth_flow_gets(tmp_path: Path) -> None:
+    provider = 'issuer = "https://login.example"\nclient_id = "portal"\nidentity_assertions'
+    text = VOUCHED.replace("identity_assertions", provider).replace("…", "a" * 64)
+    found = settings(tmp_path, f'public_url = "https://portal.example"\n{text}')
+    auth = auth_settings(found)
+    assert auth.oidc is not None
+    assert auth.oidc.identity_assertions
+    assert [client.client_id for client in declared_clients(found)] == ["desk"]
+
+
+def test_lives_and_operators_reach_the_auth_flow(tmp_path: Path) -> None:
+    auth = auth_settings(settings(tmp_path, '[auth]\ngrant_s = 7200\nadmin_groups = ["sre"]\n'))
+    assert (auth.grant_s, auth.admin_groups) == (7_200, frozenset({"sre"}))
+    assert auth_settings(settings(tmp_path, "")).admin_groups == frozenset(), "nobody by default"
 
 
 @pytest.mark.parametrize("local", ["true", "false"])

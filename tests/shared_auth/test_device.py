@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared_auth import store
-from shared_auth.authorization import device, user_codes
+from shared_auth.authorization import device, tries, user_codes
 from shared_auth.authorization.client import Client
 from shared_auth.authorization.devices import COLLECT_S, DEVICE_S, INTERVAL_S, REMEMBER_S, Devices
 from shared_auth.authorization.grants import Grants
@@ -198,7 +198,7 @@ async def test_one_address_cannot_start_without_end(flow: Flow) -> None:
 async def test_codes_cannot_be_guessed_in_number_however_many_browsers_one_person_has(flow: Flow) -> None:
     started = await start(flow)
     await flow.sign_in()
-    for _ in range(device.TRIES):
+    for _ in range(tries.BURST):
         assert (await type_in(flow, "BCDF-GHJK")).status_code == 400
     async with flow.client() as second:
         await flow.sign_in(second)
@@ -206,6 +206,27 @@ async def test_codes_cannot_be_guessed_in_number_however_many_browsers_one_perso
     assert (await type_in(flow, started["user_code"])).status_code == 429
     flow.clock.advance(60)
     assert (await type_in(flow, started["user_code"])).status_code == 200
+
+
+@BOTH
+async def test_more_replicas_are_not_more_guesses(
+    flow: Flow, settings: AuthSettings, engine: AsyncEngine, clock: Clock
+) -> None:
+    started = await start(flow)
+    other = Auth(settings, engine, clients=[TERMINAL], clock=clock)
+    await other.start()
+    there = Flow(other, clock, application(other))
+    await flow.sign_in()
+    await flow.sign_in(there.browser)
+    answers = await asyncio.gather(
+        *(type_in(where, "BCDF-GHJK", where.browser) for where in (flow, there) for _ in range(tries.BURST))
+    )
+    assert sorted(answer.status_code for answer in answers) == [400] * tries.BURST + [429] * tries.BURST
+    clock.advance(2 * tries.EVERY_S)
+    await other.prune()
+    assert (await type_in(there, "BCDF-GHJK", there.browser)).status_code == 400
+    assert (await type_in(flow, started["user_code"])).status_code == 200
+    assert (await type_in(flow, started["user_code"])).status_code == 429
 
 
 @pytest.mark.parametrize("typed", ["", "BCDF", "AEIO-UAEI", "BCDF-GHJK-L", "<script>", "b" * 5_000])

@@ -13,7 +13,7 @@ from shared_auth import store
 from shared_auth.authorization.refresh import GRACE_S
 from shared_auth.service import Auth
 from shared_auth.settings import AuthSettings
-from tests.shared_auth.flow import BOTH, Flow, refused
+from tests.shared_auth.flow import BOTH, Clock, Flow, application, refused
 
 
 async def _next(flow: Flow, client: Any, token: str) -> str:
@@ -129,3 +129,37 @@ async def test_pruning_forgets_sealed_successors_but_still_knows_a_spent_token(f
         assert (await connection.execute(select(store.refresh_tokens.c.successor))).scalars().all() == [None, None]
     assert refused(await flow.refresh(client["client_id"], tokens["refresh_token"]), 400, "invalid_grant")
     assert refused(await flow.refresh(client["client_id"], token), 400, "invalid_grant")
+
+
+@BOTH
+async def test_a_grant_that_is_used_all_the_time_still_ends(
+    settings: AuthSettings, engine: AsyncEngine, clock: Clock
+) -> None:
+    settings = dataclasses.replace(settings, refresh_token_s=10 * 86_400, grant_s=15 * 86_400)
+    auth = Auth(settings, engine, clock=clock)
+    await auth.start()
+    flow = Flow(auth, clock, application(auth))
+    client, tokens = await flow.login()
+    began, token = clock(), tokens["refresh_token"]
+    clock.advance(9 * 86_400)
+    token = await _next(flow, client, token)
+    clock.advance(6 * 86_400 - 1)
+    answer = (await flow.refresh(client["client_id"], token)).json()
+    assert (await flow.call(answer["access_token"])).status_code == 200
+    clock.advance(1)
+    assert clock() - began == settings.grant_s
+    assert (await flow.call(answer["access_token"])).status_code == 401
+    assert refused(await flow.refresh(client["client_id"], answer["refresh_token"]), 400, "invalid_grant")
+
+
+async def test_a_grant_from_before_a_shorter_limit_gives_no_further_token(
+    settings: AuthSettings, engine: AsyncEngine, clock: Clock
+) -> None:
+    first = Auth(settings, engine, clock=clock)
+    await first.start()
+    client, tokens = await Flow(first, clock, application(first)).login()
+    shorter = Auth(dataclasses.replace(settings, grant_s=86_400), engine, clock=clock)
+    await shorter.start()
+    flow = Flow(shorter, clock, application(shorter))
+    clock.advance(86_400)
+    assert refused(await flow.refresh(client["client_id"], tokens["refresh_token"]), 400, "invalid_grant")

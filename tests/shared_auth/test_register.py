@@ -16,7 +16,7 @@ from shared_auth import opaque, store
 from shared_auth.authorization.client import Client
 from shared_auth.authorization.clients import MAKE_ROOM_S, UNUSED_S, USED_S, Clients
 from shared_auth.authorization.pace import ADDRESSES, Pace
-from shared_auth.authorization.register import BURST, NAMELESS, parse
+from shared_auth.authorization.register import NAMELESS, parse
 from shared_auth.readable import readable
 from shared_auth.reasons import Denied, Reason
 from tests.shared_auth.flow import BOTH, CALLBACK, Clock, Flow, refused
@@ -112,7 +112,7 @@ async def test_a_form_is_no_registration_and_a_giant_is_cut_off(flow: Flow) -> N
 
 async def test_one_address_cannot_register_without_end_and_does_not_slow_the_others(flow: Flow) -> None:
     body = {"redirect_uris": [CALLBACK]}
-    for _ in range(BURST):
+    for _ in range(30):
         assert (await flow.agent.post("/register", json=body)).status_code == 201
     answer = await flow.agent.post("/register", json=body)
     assert refused(answer, 429, "temporarily_unavailable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -17,12 +18,20 @@ SERVER = "host=127.0.0.1 user=postgres connect_timeout=3"
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """Yield the name of a new database, dropped afterwards. Skips without a server, except in CI: there it must be."""
-    try:
-        server = psycopg.connect(f"{SERVER} dbname=postgres", autocommit=True)
-    except psycopg.OperationalError:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip("no PostgreSQL answers on 127.0.0.1")
+    with ExitStack() as stack:
+        try:
+            name = stack.enter_context(temporary_postgresql())
+        except psycopg.OperationalError:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip("no PostgreSQL answers on 127.0.0.1")
+        yield name
+
+
+@contextmanager
+def temporary_postgresql() -> Iterator[str]:
+    """Yield the name of a new database, dropped afterwards. Raises psycopg.OperationalError without a server."""
+    server = psycopg.connect(f"{SERVER} dbname=postgres", autocommit=True)
     name = f"portal_test_{secrets.token_hex(8)}"
     with server:
         # template1 may be in use by another session that makes databases; template0 never is.
