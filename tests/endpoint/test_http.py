@@ -45,6 +45,7 @@ async def test_a_program_runs_when_everything_is_right() -> None:
     assert behind.programs == ["modern", "legacy"]
 
 
+@pytest.mark.requirement("RS-61")
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:1", "127.0.0.1:8300.evil.example", ""])
 async def test_a_foreign_host_reaches_nothing(host: str) -> None:
     behind = Behind()
@@ -55,6 +56,7 @@ async def test_a_foreign_host_reaches_nothing(host: str) -> None:
     assert not behind.programs
 
 
+@pytest.mark.requirement("RS-60")
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:8301", "http://127.0.0.1"])
 async def test_a_web_page_of_elsewhere_reaches_nothing(origin: str) -> None:
     behind = Behind()
@@ -133,6 +135,7 @@ async def test_arguments_nested_without_end_run_nothing() -> None:
     assert not behind.programs
 
 
+@pytest.mark.requirement("RS-64")
 async def test_of_a_key_given_twice_the_last_counts_in_every_reading() -> None:
     behind = Behind()
     twice = json.dumps(call("FIRST")).replace('"code": "FIRST"', '"code": "first", "code": "second"')
@@ -157,6 +160,7 @@ async def test_a_form_of_a_web_page_is_refused(kind: str | None) -> None:
     assert not behind.programs
 
 
+@pytest.mark.requirement("RS-63")
 @pytest.mark.parametrize(
     "change", [{"Mcp-Method": "tools/list"}, {"Mcp-Name": "search"}, {"MCP-Protocol-Version": "1999-01-01"}]
 )
