@@ -42,7 +42,7 @@ clients: $(VENV)/.installed ## log real MCP clients in and let each list the too
 backstage: $(VENV)/.installed ## compare the catalog server with a real Backstage (needs Node 20, npm and g++)
 	$(BIN)/python -m tests.backstage.compare
 
-docs: $(VENV)/.installed ## write docs/configuration.md from the settings
+docs: $(VENV)/.installed ## write docs/configuration.md from the settings and docs/deviations.md from the requirements
 	$(BIN)/python docs/generate.py
 
 lock: ## resolve pyproject.toml into requirements.lock, with hashes and without an index address

@@ -38,10 +38,13 @@ from portal.sandbox.engines import Engines
 from portal.settings import PortalSettings
 from portal.store.database import migrate, open_database
 from portal.upstream.registry import Upstreams
+from portal.web.headers import SecurityHeaders
 from portal.web.home import Home
+from shared_auth.authorization.pages import for_people
 from shared_auth.service import Auth
 
 PRUNE_EVERY_S = 3_600
+ENDPOINT = "/mcp"
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +63,8 @@ class Portal:
     sandbox: Engines
     audit: Audit
     engine: AsyncEngine
+    routes: tuple[Route, ...]
+    """Every address that is served."""
 
 
 @asynccontextmanager
@@ -109,8 +114,10 @@ async def open_portal(
             )
             async with endpoint.running(), _pruning(auth):
                 home = Home(auth, catalogue, gate, settings.endpoint, sign_in_link=settings.local_sign_in)
-                app = application(auth, endpoint, home, security)
-                yield Portal(settings, app, auth, search, programs, upstreams, catalogue, sandbox, audit, engine)
+                served = routes(auth, endpoint, home)
+                app = application(served, security)
+                rooms = (auth, search, programs, upstreams, catalogue, sandbox, audit, engine)
+                yield Portal(settings, app, *rooms, routes=served)
 
 
 @asynccontextmanager
@@ -151,17 +158,24 @@ async def _auth(settings: PortalSettings, engine: AsyncEngine) -> Auth:
     return auth
 
 
-def application(auth: Auth, endpoint: Endpoint, home: Home, security: TransportSecuritySettings) -> ASGIApp:
-    """Return the ASGI application: the door stands before the endpoint, the host guard before everything."""
+def routes(auth: Auth, endpoint: Endpoint, home: Home) -> tuple[Route, ...]:
+    """Return every address that is served; the first is the endpoint, behind the door."""
 
     async def healthy(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    pages = Starlette(routes=[*auth.routes(), Route("/", home.page), Route("/healthz", healthy)])
-    door = auth.door(endpoint)
+    door = Route(ENDPOINT, auth.door(endpoint), methods=["POST"])
+    return (door, *auth.routes(), Route("/", for_people(home.page)), Route("/healthz", healthy))
+
+
+def application(served: tuple[Route, ...], security: TransportSecuritySettings) -> ASGIApp:
+    """Return the ASGI application: the host guard stands before everything, and no answer leaves unguarded."""
+    door, pages = served[0].endpoint, Starlette(routes=served[1:])
+    pages.router.redirect_slashes = False  # an address is what it is: nothing is sent on to another one
 
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
         # The endpoint first and by itself: it has no use for what Starlette puts around a page.
-        await (door if scope["type"] == "http" and scope["path"] == "/mcp" else pages)(scope, receive, send)
+        await (door if scope["type"] == "http" and scope["path"] == ENDPOINT else pages)(scope, receive, send)
 
-    return FieldValues(HostGuard(routed, security=security, paths=["/mcp"], open_paths=["/healthz"]))
+    guarded = HostGuard(routed, security=security, paths=[ENDPOINT], open_paths=["/healthz"])
+    return FieldValues(SecurityHeaders(guarded))
