@@ -1,59 +1,60 @@
-"""What two replicas do in one moment, played move by move."""
+"""What two replicas do in one moment, played move by move: the database is made to say what it would say then."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import pytest
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared_auth import people as room
-from shared_auth.authorization import grants
 from shared_auth.people import People, Person
 from tests.shared_auth.flow import Flow, refused
 
 
-@pytest.fixture
-def gone(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Between the look at a grant and its use, another replica revokes it: the UPDATE finds nothing."""
+@contextmanager
+def meanwhile(engine: AsyncEngine, begins: str, move: Callable[[Any, str], str]) -> Iterator[None]:
+    """Let ``move`` act on the cursor just before the first statement that begins so, and say what runs in its place."""
+    left = [move]
 
-    async def none(*_: Any, **__: Any) -> bool:
-        return False
+    def before(_conn: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+        return (left.pop()(cursor, statement) if left and statement.startswith(begins) else statement), parameters
 
-    monkeypatch.setattr(grants, "extend", none)
-    return monkeypatch
+    event.listen(engine.sync_engine, "before_cursor_execute", before, retval=True)
+    try:
+        yield
+    finally:
+        event.remove(engine.sync_engine, "before_cursor_execute", before)
+    assert not left
+
+
+def revoked(cursor: Any, statement: str) -> str:
+    cursor.execute("UPDATE auth_grants SET revoked_at = 1")
+    return statement
 
 
 async def test_a_grant_that_is_revoked_while_its_code_is_redeemed_gives_nothing(
-    flow: Flow, request: pytest.FixtureRequest
+    flow: Flow, engine: AsyncEngine
 ) -> None:
     client = await flow.register()
     await flow.sign_in()
     code = await flow.code(client["client_id"])
-    request.getfixturevalue("gone")
-    assert refused(await flow.redeem(client["client_id"], code), 400, "invalid_grant")
+    with meanwhile(engine, "UPDATE auth_grants", revoked):
+        assert refused(await flow.redeem(client["client_id"], code), 400, "invalid_grant")
 
 
-async def test_a_grant_that_is_revoked_while_it_is_refreshed_gives_nothing_and_spends_nothing(
-    flow: Flow, request: pytest.FixtureRequest
-) -> None:
+async def test_a_grant_that_is_revoked_while_it_is_refreshed_gives_nothing(flow: Flow, engine: AsyncEngine) -> None:
     client, tokens = await flow.login()
-    patch: pytest.MonkeyPatch = request.getfixturevalue("gone")
-    assert refused(await flow.refresh(client["client_id"], tokens["refresh_token"]), 400, "invalid_grant")
-    patch.undo()
-    assert (await flow.refresh(client["client_id"], tokens["refresh_token"])).status_code == 200
+    with meanwhile(engine, "UPDATE auth_grants", revoked):
+        assert refused(await flow.refresh(client["client_id"], tokens["refresh_token"]), 400, "invalid_grant")
 
 
-async def test_a_person_whom_another_replica_stored_just_before_is_renewed(
-    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_person_whom_another_replica_stored_just_before_is_renewed(engine: AsyncEngine) -> None:
     people = People(engine)
     await people.remember(Person("grace", "Grace", "", frozenset()), now=1)
-
-    async def finds_none(_connection: Any, _statement: Any) -> int:
-        return 0  # the other replica inserts just after this look
-
-    monkeypatch.setattr(room, "changed", finds_none)
     renamed = Person("grace", "Grace Hopper", "", frozenset({"navy"}))
-    await people.remember(renamed, now=2)
+    # The look came before the other replica's insert, and ours comes after it.
+    with meanwhile(engine, "UPDATE auth_people", lambda _, statement: statement.replace("WHERE", "WHERE 1 = 0 AND")):
+        await people.remember(renamed, now=2)
     assert await people.find("grace", since=2) == renamed
