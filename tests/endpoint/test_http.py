@@ -160,7 +160,7 @@ async def test_a_form_of_a_web_page_is_refused(kind: str | None) -> None:
     assert not behind.programs
 
 
-@pytest.mark.requirement("RS-63")
+@pytest.mark.requirement("RS-63", "RS-69")
 @pytest.mark.parametrize(
     "change", [{"Mcp-Method": "tools/list"}, {"Mcp-Name": "search"}, {"MCP-Protocol-Version": "1999-01-01"}]
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared_auth.authorization.requests import require_resource
 from shared_auth.reasons import Denied
-from tests.shared_auth.flow import CALLBACK, CHALLENGE, ISSUER, RESOURCE, Flow, query_of
+from shared_auth.service import Auth
+from shared_auth.settings import AuthSettings
+from tests.shared_auth.flow import CALLBACK, CHALLENGE, ISSUER, RESOURCE, Flow, application, query_of
 
 WEB = "https://app.example/callback"
 
@@ -167,6 +171,27 @@ async def test_a_client_of_the_web_that_was_agreed_to_is_not_asked_about_again(f
     assert (await flow.authorize(other, redirect_uri=WEB)).status_code == 200, "another client is asked about"
     await flow.auth.revoke_grants(client_id=client_id)
     assert (await flow.authorize(client_id, redirect_uri=WEB)).status_code == 200, "and so is one that was revoked"
+
+
+@pytest.mark.requirement("GW-02")
+async def test_an_agreement_counts_for_its_own_address_and_person_alone(
+    flow: Flow, settings: AuthSettings, engine: AsyncEngine
+) -> None:
+    other = f"{WEB}/other"
+    client_id = await _client(flow, redirect_uris=[WEB, other])
+    await flow.sign_in()
+    await flow.redeem(client_id, await flow.code(client_id, redirect_uri=WEB), redirect_uri=WEB)
+    assert (await flow.authorize(client_id, redirect_uri=WEB)).status_code == 303
+    assert (await flow.authorize(client_id, redirect_uri=other)).status_code == 200
+
+    bobs = Auth(dataclasses.replace(settings, local_subject="bob", local_name="Bob"), engine, clock=flow.clock)
+    await bobs.start()
+    bob = Flow(bobs, flow.clock, application(bobs))
+    async with bob.agent, bob.browser:
+        await bob.sign_in()
+        page = await bob.authorize(client_id, redirect_uri=WEB)
+        assert page.status_code == 200
+        assert "Bob" in page.text
 
 
 @pytest.mark.requirement("GW-03")

@@ -297,6 +297,7 @@ async def test_a_client_that_is_no_longer_declared_is_not_asked_about(
         assert (await type_in(after, started["user_code"])).status_code == 400
 
 
+@pytest.mark.requirement("AS-03")
 async def test_the_metadata_names_the_endpoint_only_with_a_client_for_it(
     flow: Flow, settings: AuthSettings, engine: AsyncEngine
 ) -> None:

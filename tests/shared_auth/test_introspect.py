@@ -96,6 +96,7 @@ async def test_a_client_for_introspection_gets_no_token(flow: Flow) -> None:
         assert refused(answer, 400, "unauthorized_client")
 
 
+@pytest.mark.requirement("AS-03")
 async def test_the_endpoint_exists_only_with_a_client_for_it(
     flow: Flow, settings: AuthSettings, engine: AsyncEngine
 ) -> None:

@@ -717,6 +717,7 @@ async def test_on_https_every_cookie_is_bound_to_the_host(
         assert "Domain" not in cookie
 
 
+@pytest.mark.requirement("AS-106")
 async def test_what_is_stored_for_a_sign_in_opens_with_the_secret_alone(flow: Flow, engine: AsyncEngine) -> None:
     _, location = await departure(flow)
     asked = query_of(location)
