@@ -75,11 +75,11 @@ class Codes:
             row = (await connection.execute(select(codes).where(codes.c.code_hash == name))).first()
             grant = None if row is None else await grants.live(connection, row.grant_id, now=now)
             refused = self._refusal(row, grant, bool(first), client_id, redirect_uri, verifier, now)
-            until = now + grant_s
             good = grant if refused is None else None
-            if good is not None and not await grants.extend(connection, good.grant_id, now=now, expires_at=until):
-                good = None  # revoked this very moment
-        if good is not None:
+            until = now + grant_s
+            # False also for a grant that is revoked this very moment.
+            kept = good is not None and await grants.extend(connection, good.grant_id, now=now, expires_at=until)
+        if kept and good is not None:
             return good
         if row is not None:
             await self._grants.revoke(grant_id=row.grant_id)
