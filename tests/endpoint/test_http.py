@@ -261,3 +261,24 @@ async def test_an_origin_matters_on_the_endpoint_alone() -> None:
         assert (await http.get("/healthz", headers={"Host": "10.0.0.1:8300"})).status_code == 200
         assert (await http.get("/healthz/x", headers={"Host": "10.0.0.1:8300"})).status_code == 421
     assert seen == ["/sign-in", "/healthz"]
+
+
+@pytest.mark.parametrize("headers", [HEADERS, MODERN])
+async def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_failure(
+    headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    behind, sent = Behind(), list[Any]()
+    messages = [{"type": "http.request", "body": b'{"jsonrpc":', "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "scheme": "http"}
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    async with application(behind) as app:
+        await app({**scope, "headers": [*pairs, (b"host", b"127.0.0.1:8300")]}, receive, send)
+    assert (sent, behind.programs, messages) == ([], [], [])
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
