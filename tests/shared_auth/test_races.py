@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,8 +12,10 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared_auth.keys import Keys, generate, public_half
 from shared_auth.people import People, Person
-from tests.shared_auth.flow import Flow, refused
+from shared_auth.sealing import Seal
+from tests.shared_auth.flow import Clock, Flow, refused
 
 
 @contextmanager
@@ -32,6 +37,24 @@ def meanwhile(engine: AsyncEngine, begins: str, move: Callable[[Any, str], str])
 def revoked(cursor: Any, statement: str) -> str:
     cursor.execute("UPDATE auth_grants SET revoked_at = 1")
     return statement
+
+
+async def test_a_replica_whose_key_comes_second_signs_with_the_first(engine: AsyncEngine, clock: Clock) -> None:
+    seal, key = Seal(b"s" * 32), generate()
+    row = (1, key["kid"], json.dumps(public_half(key)), seal.seal(json.dumps(key).encode(), row=key["kid"]), 1)
+
+    def inserted(_cursor: Any, statement: str) -> str:
+        with contextlib.closing(sqlite3.connect(str(engine.url.database))) as other, other:
+            other.execute(
+                "INSERT INTO auth_keys (position, kid, public, sealed, created_at) VALUES (?, ?, ?, ?, ?)", row
+            )
+        return statement
+
+    late = Keys(engine, seal, clock=clock)
+    with meanwhile(engine, "INSERT INTO auth_keys", inserted):
+        await late.start()
+    assert late.signing["kid"] == key["kid"]
+    assert set(late.public) == {key["kid"]}
 
 
 async def test_a_grant_that_is_revoked_while_its_code_is_redeemed_gives_nothing(
