@@ -10,14 +10,9 @@ from urllib.parse import quote_plus
 
 from hypothesis import strategies as st
 
-from tests.fuzz.standing import DEVICE, HOST, Asked
+from tests.fuzz.standing import CANARY, DEVICE, HOST, HOSTILE, WEB, Asked
 from tests.shared_auth.flow import CALLBACK, CHALLENGE, ISSUER, RESOURCE, VERIFIER
 from tests.shared_auth.headless import SECRET
-
-CANARY = "zqx7k"
-"""Where this comes back, something that was sent came back."""
-HOSTILE = f"{CANARY}<\"'&>{CANARY}"
-"""Where this comes back as it is, a page can be written by whoever sent it."""
 
 METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "get", "PROPFIND", "")
 VALUES = (
@@ -192,6 +187,8 @@ def templates(held: Mapping[str, str]) -> list[Template]:
         Template("/register", "POST", data={"client_name": "Agent", "redirect_uris": [CALLBACK], "grant_types": ["authorization_code"]}),
         Template("/authorize", query=asking, cookies=cookies),
         Template("/authorize", query=asking),
+        Template("/authorize", query=asking | {"client_id": held["web"], "redirect_uri": WEB}, cookies=cookies),
+        Template("/authorize", query=asking | {"client_id": held["web"], "redirect_uri": WEB, "state": HOSTILE, "scope": "no"}),
         Template("/authorize", query=asking | {"client_id": "https://agent.example/oauth/client.json", "redirect_uri": "http://localhost:7/callback"}),
         Template("/consent", "POST", form={"consent": held["consent"], "decision": "allow"}, cookies=cookies, headers=ours),
         Template("/token", "POST", form=redeeming | {"redirect_uri": CALLBACK, "resource": RESOURCE}),

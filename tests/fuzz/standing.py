@@ -16,7 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from portal.app import Portal, open_portal
-from portal.sections import AuthClient, AuthSection, DocumentsSection, OidcSection, SandboxSection, Upstream
+from portal.sections import AuthClient, AuthSection, DocumentsSection, OidcSection, Person, SandboxSection, Upstream
 from portal.settings import PortalSettings
 from shared_auth import opaque
 from shared_auth.service import Auth
@@ -26,6 +26,12 @@ from tests.shared_auth.headless import KEY, SECRET
 
 T = TypeVar("T")
 
+CANARY = "zqx7k"
+"""Where this comes back, something that was sent came back."""
+HOSTILE = f"{CANARY}<\"'&>{CANARY}"
+"""Where this comes back as it is, a page can be written by whoever sent it. Agents and people are called so here."""
+
+WEB = "https://app.example/callback"
 HOST = b"127.0.0.1:8300"
 DOCUMENT = "https://agent.example/oauth/client.json"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -79,10 +85,11 @@ def settings(folder: Path, way: str) -> PortalSettings:
         sandbox=SandboxSection(jail="degrade", min_workers=1, engine="monty"),
         auth=AuthSection(
             clients=clients,
+            local_person=Person(name=HOSTILE, email=HOSTILE),
             client_documents=DocumentsSection(enabled=True, fetch=False, seeded=seeded),
             oidc=None if way == "local" else provider,
         ),
-        upstreams={"notes": Upstream(module="servers._template")},
+        upstreams={"notes": Upstream(module="servers._template", summary=HOSTILE)},
     )
 
 
@@ -139,8 +146,9 @@ class Standing:
         self.clock.advance(120)
         flow = Flow(self.portal.auth, self.clock, self.portal.app, self.issuer)  # type: ignore[arg-type]
         async with flow.agent, flow.browser:
-            client = (await flow.register())["client_id"]
-            held = {"client": client} | await (
+            client = (await flow.register(client_name=HOSTILE))["client_id"]
+            web = (await flow.register(client_name=HOSTILE, redirect_uris=[WEB]))["client_id"]
+            held = {"client": client, "web": web} | await (
                 self._local(flow) if self.portal.settings.local_sign_in else self._abroad(flow)
             )
             tokens = (await flow.redeem(client, await flow.code(client))).json()
@@ -195,7 +203,7 @@ def watched() -> Iterator[list[str]]:
 async def opened(folder: Path, way: str) -> AsyncIterator[Standing]:
     """Yield a portal whose provider, names and clock are ours."""
     clock = Clock()
-    company = Company(clock)
+    company = Company(clock, claims={"name": HOSTILE, "email": HOSTILE})
     with pytest.MonkeyPatch.context() as patch:
         made = functools.partial(Auth, clock=clock, transport=company.transport)
         patch.setattr("portal.app.Auth", made)

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from tests.fuzz.requests import CANARY, HOSTILE, METHODS, Change, Draft, Template, changes, templates
-from tests.fuzz.standing import GONE, WAYS, Answer, Asked, Stage, Standing, watched
+from tests.fuzz.requests import METHODS, Change, Draft, Template, changes, templates
+from tests.fuzz.standing import CANARY, GONE, HOSTILE, WAYS, Answer, Asked, Stage, Standing, watched
 
 PUBLIC = re.compile(r"/\.well-known/oauth-(protected-resource(/mcp)?|authorization-server)|/jwks\.json")
 RENEW_EVERY = 60
