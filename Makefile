@@ -2,8 +2,9 @@
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+AUTH_TESTS := tests/shared_auth tests/conformance
 
-.PHONY: help run test check conformance bench bench-search bench-lag bench-tokens sentences clients load backstage docs lock new-server clean
+.PHONY: help run test evidence check conformance bench bench-search bench-lag bench-tokens sentences clients load backstage docs lock new-server clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
@@ -18,8 +19,19 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 run: $(VENV)/.installed ## start the portal with its servers and demo vendors (PORTAL_PORT changes the port)
 	@exec $(BIN)/portal serve
 
-test: $(VENV)/.installed ## set up and run every test
+test: $(VENV)/.installed ## set up and run every test; of shared_auth every branch must be reached (ARGS runs some)
+ifeq ($(ARGS),)
+	mkdir -p var
+	$(BIN)/python -m coverage run --source=shared_auth --data-file=var/coverage \
+		-m pytest $(AUTH_TESTS) --junitxml=var/test-results-auth.xml
+	$(BIN)/python -m coverage report --data-file=var/coverage --fail-under=100
+	$(BIN)/python -m pytest $(AUTH_TESTS:%=--ignore=%) --junitxml=var/test-results.xml
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
+
+evidence: $(VENV)/.installed ## print what the auth flow promises and how the tests of it ended last
+	@$(BIN)/portal auth evidence
 
 check: $(VENV)/.installed ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .
@@ -54,7 +66,7 @@ load: $(VENV)/.installed ## 500 logins at once, over HTTP, on SQLite and on Post
 backstage: $(VENV)/.installed ## compare the catalog server with a real Backstage (needs Node 20, npm and g++)
 	$(BIN)/python -m tests.backstage.compare
 
-docs: $(VENV)/.installed ## write docs/configuration.md from the settings
+docs: $(VENV)/.installed ## write docs/configuration.md from the settings and docs/deviations.md from the requirements
 	$(BIN)/python docs/generate.py
 
 lock: ## resolve pyproject.toml into requirements.lock, with hashes and without an index address

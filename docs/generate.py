@@ -1,4 +1,6 @@
-"""`make docs`: write docs/configuration.md from the settings models, so that the page cannot drift from the code."""
+"""`make docs`: write docs/configuration.md from the settings models and docs/deviations.md from
+shared_auth/REQUIREMENTS.md, so that the pages cannot drift from what they tell.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from portal.sections import AuthClient, Upstream, VendorSection
 from portal.settings import PREFIX, PortalSettings
+from shared_auth.requirements import requirements
 
 PAGE = Path(__file__).with_name("configuration.md")
 HEAD = f"""# Configuration
@@ -25,9 +28,28 @@ Sources, the first that names a setting wins: `{PREFIX}…` environment variable
 
 """
 
+DEVIATIONS = PAGE.with_name("deviations.md")
+DEVIATIONS_HEAD = """# What the auth flow does not hold
+
+Made by `make docs` from [shared_auth/REQUIREMENTS.md](../shared_auth/REQUIREMENTS.md); edit that. Every other line
+there is held, and named by a test.
+
+"""
+
+
+def deviations() -> str:
+    """Return the page of what is not held, and why."""
+    lines = ["| id | level | source | what is asked | why not |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {one.id} | {one.level} | {one.source} | {one.behaviour} | {one.deviation} |"
+        for one in requirements().values()
+        if one.deviation
+    ]
+    return DEVIATIONS_HEAD + "\n".join(lines) + "\n"
+
 
 def page() -> str:
-    """Return the whole page."""
+    """Return the page of the configuration."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     lines += [_row(name, field) for name, field in _fields(PortalSettings, "") if name != "upstreams"]
     lines += ["", "## `[auth.clients.<id>]`", "", "A declared client needs no registration and never expires.", ""]
@@ -81,4 +103,5 @@ def _meaning(field: FieldInfo) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    DEVIATIONS.write_text(deviations(), encoding="utf-8")
     sys.exit(0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -54,12 +54,15 @@ from portal.store.database import migrate, open_database
 from portal.upstream.accounts import Accounts
 from portal.upstream.registry import Upstreams
 from portal.web.approvals import Approvals
+from portal.web.headers import SecurityHeaders
 from portal.web.home import Home
+from shared_auth.authorization.pages import for_people
 from shared_auth.principal import Principal
 from shared_auth.service import Auth
 from shared_auth.vault.vault import VaultCredentials
 
 PRUNE_EVERY_S = 3_600
+ENDPOINT = "/mcp"
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +81,8 @@ class Portal:
     sandbox: Engines
     audit: Audit
     engine: AsyncEngine
+    routes: tuple[Route, ...]
+    """Every address that is served."""
 
 
 @asynccontextmanager
@@ -143,8 +148,10 @@ async def open_portal(
             async with endpoint.running(), _pruning(auth, results):
                 home = Home(auth, catalogue, gate, pauses, settings.endpoint, sign_in_link=settings.local_sign_in)
                 approvals = Approvals(auth, pauses, settings.issuer, sign_in_link=settings.local_sign_in)
-                app = application(auth, endpoint, home, security, approvals.routes())
-                yield Portal(settings, app, auth, search, programs, upstreams, catalogue, sandbox, audit, engine)
+                served = routes(auth, endpoint, home, approvals)
+                app = application(served, security)
+                rooms = (auth, search, programs, upstreams, catalogue, sandbox, audit, engine)
+                yield Portal(settings, app, *rooms, routes=served)
 
 
 def _pauses(settings: PortalSettings, engine: AsyncEngine, auth: Auth) -> Pauses:
@@ -232,19 +239,25 @@ async def _auth(settings: PortalSettings, engine: AsyncEngine, *, watching: Asyn
     return auth
 
 
-def application(
-    auth: Auth, endpoint: Endpoint, home: Home, security: TransportSecuritySettings, more: Sequence[Route] = ()
-) -> ASGIApp:
-    """Return the ASGI application: the door stands before the endpoint, the host guard before everything."""
+def routes(auth: Auth, endpoint: Endpoint, home: Home, approvals: Approvals) -> tuple[Route, ...]:
+    """Return every address that is served; the first is the endpoint, behind the door."""
 
     async def healthy(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    pages = Starlette(routes=[*auth.routes(), Route("/", home.page), Route("/healthz", healthy), *more])
-    door = auth.door(endpoint)
+    door = Route(ENDPOINT, auth.door(endpoint), methods=["POST"])
+    own = (Route("/", for_people(home.page)), Route("/healthz", healthy))
+    return (door, *auth.routes(), *approvals.routes(), *own)
+
+
+def application(served: tuple[Route, ...], security: TransportSecuritySettings) -> ASGIApp:
+    """Return the ASGI application: the host guard stands before everything, and no answer leaves unguarded."""
+    door, pages = served[0].endpoint, Starlette(routes=served[1:])
+    pages.router.redirect_slashes = False  # an address is what it is: nothing is sent on to another one
 
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
         # The endpoint first and by itself: it has no use for what Starlette puts around a page.
-        await (door if scope["type"] == "http" and scope["path"] == "/mcp" else pages)(scope, receive, send)
+        await (door if scope["type"] == "http" and scope["path"] == ENDPOINT else pages)(scope, receive, send)
 
-    return FieldValues(HostGuard(routed, security=security, paths=["/mcp"], open_paths=["/healthz"]))
+    guarded = HostGuard(routed, security=security, paths=[ENDPOINT], open_paths=["/healthz"])
+    return FieldValues(SecurityHeaders(guarded))

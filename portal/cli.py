@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 import uvloop
 
-from portal import inspection, remote
+from portal import evidence, inspection, remote
 from portal.app import open_auth, open_portal, open_record
 from portal.audit.audit import AuditUnavailable
 from portal.audit.verify import Verdict, verify
@@ -37,6 +37,8 @@ app = typer.Typer(
 
 audit = typer.Typer(no_args_is_help=True, help="The record of programs and calls.")
 app.add_typer(audit, name="audit")
+auth = typer.Typer(no_args_is_help=True, help="What the auth flow promises and how it is shown.")
+app.add_typer(auth, name="auth")
 
 MENDABLE = (
     ConfigurationError,
@@ -216,6 +218,19 @@ def client_secret() -> None:
     """Make a secret for a client in [auth.clients.<id>]: the secret is the client's, its hash belongs in settings."""
     secret = opaque.new("secret")
     print(f'secret: {secret}\nsecret_hash = "{opaque.digest(secret)}"')
+
+
+@auth.command("evidence")
+def auth_evidence(config: ConfigOption = None) -> None:
+    """Print every endpoint and every promise of the auth flow with the tests that show it and their last results.
+
+    Exits with 1 when an endpoint has no known guard, or a promise has no test or one that failed.
+    """
+    settings = load(config)
+    configure("text", "error")
+    page, whole = _run(evidence.evidence(settings, evidence.known()))
+    print(page)
+    raise typer.Exit(0 if whole else 1)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -23,7 +23,7 @@ async def inspect(settings: PortalSettings) -> tuple[str, bool]:
     shown = settings.model_dump(mode="json")
     for upstream in shown["upstreams"].values():
         upstream["settings"] = _masked(upstream["settings"])
-    lines = ["settings", *_flat(shown, "  ")]
+    lines = ["settings", *flat(shown, "  ")]
     # A portal may be running on the same data_dir: demo vendors of this look keep theirs elsewhere.
     with tempfile.TemporaryDirectory() as folder:
         async with open_portal(settings, demo_dir=Path(folder)) as portal:
@@ -90,10 +90,11 @@ def _masked(value: object) -> object:
     return MASK if isinstance(value, str) and value else value
 
 
-def _flat(value: object, indent: str, name: str = "") -> list[str]:
+def flat(value: object, indent: str, name: str = "") -> list[str]:
+    """Return a line per setting, as ``a.b = value``; what stands before the host in an address is masked."""
     if isinstance(value, dict) and value:
         found = []
         for key, item in value.items():
-            found += _flat(item, indent, f"{name}.{key}" if name else str(key))
+            found += flat(item, indent, f"{name}.{key}" if name else str(key))
         return found
     return [f"{indent}{name} = {_USER_INFO.sub(f'//{MASK}@', repr(value))}"]

@@ -47,11 +47,14 @@ class IssuerKeys:
         known = isinstance(kid, str) and kid in self._keys
         if not known or self._clock() - self._fetched_at >= MAX_AGE_S:
             async with self._lock:
-                if self._clock() >= self._not_before:
-                    self._not_before = self._clock() + (COOL_DOWN_S if await self._fetch() else RETRY_S)
+                await self._renew()
         if self._clock() - self._fetched_at >= MAX_STALE_S:
             raise KeysUnavailable("the issuer's keys cannot be fetched")
         return self._keys
+
+    async def _renew(self) -> None:
+        if self._clock() >= self._not_before:
+            self._not_before = self._clock() + (COOL_DOWN_S if await self._fetch() else RETRY_S)
 
     async def _fetch(self) -> bool:
         try:

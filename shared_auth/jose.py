@@ -35,6 +35,17 @@ def _base64url(part: str) -> bytes:
         raise BadToken("not base64url") from None
 
 
+def _part(part: str) -> bytes:
+    """Return the bytes of one part of a token, which have exactly one spelling (RFC 7515 section 2).
+
+    Decoders let padding and spare bits pass: a token could then be changed and still be good.
+    """
+    raw = _base64url(part)
+    if base64.urlsafe_b64encode(raw).rstrip(b"=") != part.encode("ascii"):
+        raise BadToken("not base64url")
+    return raw
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -43,7 +54,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _object(part: str) -> dict[str, Any]:
-    raw = _base64url(part)
+    raw = _part(part)
     depth = deepest = 0
     for byte in raw:  # brackets inside strings count too: the bound may only be stricter than the real depth
         if byte in b"[{":
@@ -124,7 +135,9 @@ def verify(token: object, keys: Mapping[str, Key], *, typ: str, untyped: bool = 
     if check_key(key) != alg:
         raise BadToken("algorithm is not the key's")
     assert isinstance(token, str)  # noqa: S101 - _header refuses anything else
-    claims = _object(token.split(".")[1])
+    _, body, signature = token.split(".")
+    claims = _object(body)
+    _part(signature)
     try:
         jws.verify(token, dict(key), [alg])
     except (JOSEError, RecursionError, ValueError, KeyError, TypeError, AttributeError):

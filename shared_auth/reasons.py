@@ -169,7 +169,7 @@ _TABLE = {
     Reason.TOKEN_EXPIRED: (401, "invalid_token", "The access token has expired: refresh it or sign in again."),
     Reason.GRANT_ENDED: (401, "invalid_token", "The grant behind the access token has ended: sign in again."),
     Reason.SCOPE_MISSING: (403, "insufficient_scope", "The access token lacks a scope that is needed here."),
-    Reason.STORE_DOWN: (503, "temporarily_unavailable", "The grant cannot be checked right now: try again shortly."),
+    Reason.STORE_DOWN: (503, "temporarily_unavailable", "The portal cannot look this up right now: try again shortly."),
     Reason.BODY_TOO_LARGE: (413, "invalid_request", "The request is too large."),
     Reason.BODY_NOT_A_FORM: (400, "invalid_request", "Send application/x-www-form-urlencoded UTF-8 parameters."),
     Reason.BODY_NOT_JSON: (400, "invalid_client_metadata", "Send one JSON object as application/json."),

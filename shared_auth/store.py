@@ -24,7 +24,12 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+SILENT = (OperationalError, InterfaceError, PoolTimeoutError)
+"""What a database that does not answer raises. Anything else is a fault of ours."""
 
 metadata = MetaData()
 

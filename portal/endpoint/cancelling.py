@@ -47,13 +47,16 @@ class Cancelling:
         self._running: dict[_Call, anyio.CancelScope] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        messages, body = await self._read(receive)
+        if messages[-1]["type"] == "http.disconnect":
+            return  # gone in the middle of its request: nobody is there to be answered
+        again = _replayed(messages, receive)
         headers = dict(scope["headers"])
         version = headers.get(VERSION, b"").decode("latin-1")
         if version and version not in HANDSHAKE_PROTOCOL_VERSIONS:
-            await self._app(scope, receive, send)
+            await self._app(scope, again, send)
             return
-        messages, asked = await self._read(receive)
-        again = _replayed(messages, receive)
+        asked = _asked(body)
         method = asked.get("method")
         session = headers.get(SESSION, b"")
         if method == "initialize":
@@ -95,8 +98,8 @@ class Cancelling:
                 await send({"type": "http.response.start", "status": 202, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 
-    async def _read(self, receive: Receive) -> tuple[list[Message], dict[str, Any]]:
-        """Return the messages read and what the body asks, {} for a body that is none of our business."""
+    async def _read(self, receive: Receive) -> tuple[list[Message], bytes]:
+        """Return the messages read and the body, b"" for one that is over the limit: what is behind refuses it."""
         messages: list[Message] = []
         size = 0
         while True:
@@ -105,13 +108,17 @@ class Cancelling:
             size += len(message.get("body", b""))
             if message["type"] != "http.request" or size > self._max_bytes or not message.get("more_body"):
                 break
-        if message["type"] != "http.request" or size > self._max_bytes:
-            return messages, {}
-        try:
-            asked = json.loads(b"".join(m.get("body", b"") for m in messages))
-        except (ValueError, RecursionError):
-            return messages, {}
-        return messages, asked if isinstance(asked, dict) else {}
+        whole = size <= self._max_bytes
+        return messages, b"".join(m.get("body", b"") for m in messages) if whole else b""
+
+
+def _asked(body: bytes) -> dict[str, Any]:
+    """Return what a body asks, {} for one that is none of our business."""
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return asked if isinstance(asked, dict) else {}
 
 
 def _call(scope: Scope, session: bytes, request: Any) -> _Call:

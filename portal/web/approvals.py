@@ -79,8 +79,8 @@ class Approvals:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/programs", self.listing, methods=["GET"]),
-            Route("/programs/{id}", self.page, methods=["GET"]),
+            Route("/programs", for_people(self.listing), methods=["GET"]),
+            Route("/programs/{id}", for_people(self.page), methods=["GET"]),
             Route("/programs/{id}", for_people(self.decision), methods=["POST"]),
         ]
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared_auth.reasons import ALARMS, Denied, Reason
+from shared_auth.store import SILENT
 
 log = logging.getLogger("shared_auth")
 
@@ -58,14 +59,18 @@ def refusal(reason: Reason, *, basic: bool = False) -> Response:
 
 
 def oauth(handler: Handler) -> Handler:
-    """Return ``handler`` with Denied turned into its JSON answer and logged by reason alone."""
+    """Return ``handler`` with Denied turned into its JSON answer and logged by reason alone.
+
+    A database that does not answer is a refusal, too: nothing was granted, and nothing is told of it.
+    """
 
     async def endpoint(request: Request) -> Response:
         try:
             return await handler(request)
-        except Denied as denied:
-            level = logging.WARNING if denied.reason in ALARMS else logging.INFO
-            log.log(level, "oauth.refused", extra={"reason": denied.reason.value, "path": request.url.path})
+        except (Denied, *SILENT) as error:
+            denied = error if isinstance(error, Denied) else Denied(Reason.STORE_DOWN)
+            level = logging.WARNING if denied.reason in ALARMS | {Reason.STORE_DOWN} else logging.INFO
+            log.log(level, "oauth.refused", extra={"reason": denied.reason.value, "path": request.scope["path"]})
             return refusal(denied.reason, basic="authorization" in request.headers)
 
     return endpoint

@@ -75,11 +75,12 @@ class Codes:
             row = (await connection.execute(select(codes).where(codes.c.code_hash == name))).first()
             grant = None if row is None else await grants.live(connection, row.grant_id, now=now)
             refused = self._refusal(row, grant, bool(first), client_id, redirect_uri, verifier, now)
-            if refused is None and grant is not None:
-                kept = await grants.extend(connection, grant.grant_id, now=now, expires_at=now + grant_s)
-                refused = None if kept else Reason.CODE_UNKNOWN  # revoked this very moment
-        if refused is None and grant is not None:
-            return grant
+            good = grant if refused is None else None
+            until = now + grant_s
+            # False also for a grant that is revoked this very moment.
+            kept = good is not None and await grants.extend(connection, good.grant_id, now=now, expires_at=until)
+        if kept and good is not None:
+            return good
         if row is not None:
             await self._grants.revoke(grant_id=row.grant_id)
         raise Denied(refused or Reason.CODE_UNKNOWN)

@@ -138,6 +138,7 @@ class Consent:
             publisher=request.client.publisher,
             declared=request.client.declared is not None,
             host=redirects.host(request.redirect_uri),
+            address=request.redirect_uri,
             loopback=redirects.is_loopback(request.redirect_uri),
             person=person,
             provider=provider,

@@ -124,9 +124,7 @@ class Grants:
         found = self._remembered(grant_id)
         if found is None:
             async with self._locks[hash(grant_id) % LOCKS]:
-                found = self._remembered(grant_id)
-                if found is None:
-                    found = await self._ask(grant_id)
+                found = self._remembered(grant_id) or await self._ask(grant_id)
         return found[1]
 
     async def ended(self, grant_ids: Collection[str]) -> set[str]:

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 
 from shared_auth.authorization import redirects
 from shared_auth.reasons import ALARMS, Denied, Reason
+from shared_auth.store import SILENT
 
 log = logging.getLogger("shared_auth")
 
@@ -57,14 +58,18 @@ def redirect(location: str) -> Response:
 def for_people(
     handler: Callable[[Request], Awaitable[Response]], *, template: str = "problem.html"
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return ``handler`` with Denied turned into a page that says what to do, and logged by reason alone."""
+    """Return ``handler`` with Denied, and a silent database, turned into a page that says what to do.
+
+    Logged by reason alone.
+    """
 
     async def endpoint(request: Request) -> Response:
         try:
             return await handler(request)
-        except Denied as denied:
-            level = logging.WARNING if denied.reason in ALARMS else logging.INFO
-            log.log(level, "page.refused", extra={"reason": denied.reason.value, "path": request.url.path})
+        except (Denied, *SILENT) as error:
+            denied = error if isinstance(error, Denied) else Denied(Reason.STORE_DOWN)
+            level = logging.WARNING if denied.reason in ALARMS | {Reason.STORE_DOWN} else logging.INFO
+            log.log(level, "page.refused", extra={"reason": denied.reason.value, "path": request.scope["path"]})
             return problem(denied.reason, template=template)
 
     return endpoint

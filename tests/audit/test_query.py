@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from portal.audit.audit import Audit
@@ -23,6 +24,7 @@ async def test_listings_are_newest_first_and_page_without_gap_or_repeat(engine: 
     assert [found.source for found in first + second] == ["4", "3", "2", "1", "0"]
 
 
+@pytest.mark.requirement("RS-68")
 async def test_another_person_sees_neither_the_listing_nor_the_program(engine: AsyncEngine) -> None:
     async with Audit(engine) as audit:
         log = await audit.begin(ADA, source="1")

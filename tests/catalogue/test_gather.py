@@ -159,6 +159,7 @@ def test_a_tool_listed_twice_is_one_tool_but_two_definitions_are_a_conflict() ->
         gather("srv", [listed("f", "one"), listed("f", "two")])
 
 
+@pytest.mark.requirement("GW-52")
 @pytest.mark.parametrize(
     ("annotations", "declared", "effect"),
     [

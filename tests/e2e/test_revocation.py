@@ -62,6 +62,7 @@ def outcomes(name: str, mark: str) -> list[str]:
         return [row[0] for row in rows]
 
 
+@pytest.mark.requirement("SH-04")
 async def test_programs_of_whoever_is_revoked_end_on_every_replica(
     replicas: tuple[Running, Running], postgresql: str
 ) -> None:

@@ -60,11 +60,15 @@ async def cancel(http: httpx2.AsyncClient, name: str, number: Any = 7, **headers
     return answer.status_code
 
 
+@pytest.mark.requirement("RS-67")
 async def test_every_session_has_a_name_of_its_own() -> None:
     async with standing(Behind()) as http:
-        assert await session(http) != await session(http)
+        names = {await session(http) for _ in range(20)}
+    assert len(names) == 20
+    assert all(len(name) >= 24 for name in names)  # of base64url: 144 random bits
 
 
+@pytest.mark.requirement("RS-65")
 async def test_only_its_own_session_person_and_id_cancel_a_call() -> None:
     waiting = Waiting()
     async with standing(Behind(waiting)) as http:

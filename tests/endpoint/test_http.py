@@ -45,6 +45,7 @@ async def test_a_program_runs_when_everything_is_right() -> None:
     assert behind.programs == ["modern", "legacy"]
 
 
+@pytest.mark.requirement("RS-61")
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:1", "127.0.0.1:8300.evil.example", ""])
 async def test_a_foreign_host_reaches_nothing(host: str) -> None:
     behind = Behind()
@@ -55,6 +56,7 @@ async def test_a_foreign_host_reaches_nothing(host: str) -> None:
     assert not behind.programs
 
 
+@pytest.mark.requirement("RS-60")
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:8301", "http://127.0.0.1"])
 async def test_a_web_page_of_elsewhere_reaches_nothing(origin: str) -> None:
     behind = Behind()
@@ -133,6 +135,7 @@ async def test_arguments_nested_without_end_run_nothing() -> None:
     assert not behind.programs
 
 
+@pytest.mark.requirement("RS-64")
 async def test_of_a_key_given_twice_the_last_counts_in_every_reading() -> None:
     behind = Behind()
     twice = json.dumps(call("FIRST")).replace('"code": "FIRST"', '"code": "first", "code": "second"')
@@ -157,6 +160,7 @@ async def test_a_form_of_a_web_page_is_refused(kind: str | None) -> None:
     assert not behind.programs
 
 
+@pytest.mark.requirement("RS-63", "RS-69")
 @pytest.mark.parametrize(
     "change", [{"Mcp-Method": "tools/list"}, {"Mcp-Name": "search"}, {"MCP-Protocol-Version": "1999-01-01"}]
 )
@@ -257,3 +261,27 @@ async def test_an_origin_matters_on_the_endpoint_alone() -> None:
         assert (await http.get("/healthz", headers={"Host": "10.0.0.1:8300"})).status_code == 200
         assert (await http.get("/healthz/x", headers={"Host": "10.0.0.1:8300"})).status_code == 421
     assert seen == ["/sign-in", "/healthz"]
+
+
+@pytest.mark.parametrize("headers", [HEADERS, MODERN])
+async def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_failure(
+    headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    behind, sent = Behind(), list[Any]()
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b'{"jsonrpc":', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "scheme": "http"}
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    async with application(behind) as app:
+        await app({**scope, "headers": [*pairs, (b"host", b"127.0.0.1:8300")]}, receive, send)
+    assert (sent, behind.programs, messages) == ([], [], [])
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -88,6 +88,7 @@ async def test_a_name_that_a_program_made_up_is_neither_long_nor_multiline_in_th
     assert "\n" not in failed.value.message
 
 
+@pytest.mark.requirement("GW-51")
 async def test_what_is_visible_is_exactly_what_may_be_called(audit: Audit, engine: AsyncEngine) -> None:
     gate = Standing(audit, engine).gate
     allowed = gate.allowed(READER)
@@ -95,6 +96,7 @@ async def test_what_is_visible_is_exactly_what_may_be_called(audit: Audit, engin
     assert [gate.allowed(WRITER)(tool) for tool in (GET_ISSUE, CLOSE_ISSUE, DELETE_PROJECT)] == [True, True, False]
 
 
+@pytest.mark.requirement("GW-51")
 async def test_refused_calls_are_never_sent(audit: Audit, engine: AsyncEngine) -> None:
     standing = Standing(audit, engine)
     program = await standing.program(READER)

@@ -43,6 +43,7 @@ def test_anyone_may_read() -> None:
     assert (decision.allowed, decision.policy_ids) == (True, ("anyone-may-read",))
 
 
+@pytest.mark.requirement("GW-50")
 def test_only_the_groups_that_the_settings_name_may_write() -> None:
     assert STRICT.decide(ADA, tool("write")).policy_ids == ("writers-may-write",)
     assert STRICT.decide(ADA, tool("write")).allowed
@@ -55,6 +56,7 @@ def test_nobody_writes_when_the_settings_name_no_group() -> None:
     assert not Policy.load([], write_groups=frozenset()).decide(ADA, tool("write")).allowed
 
 
+@pytest.mark.requirement("GW-53")
 def test_a_client_that_acts_for_itself_is_a_principal_of_its_own_kind(tmp_path: Path) -> None:
     robot = Principal("https://id.example", "client:build", "build", groups=frozenset({"portal-writers"}))
     assert STRICT.decide(robot, tool("write")).allowed
@@ -64,6 +66,7 @@ def test_a_client_that_acts_for_itself_is_a_principal_of_its_own_kind(tmp_path: 
     assert policy.decide(replace(ADA, client_id="build"), tool("read")).allowed
 
 
+@pytest.mark.requirement("GW-50")
 def test_destroying_is_denied_to_everybody() -> None:
     assert not STRICT.decide(ADA, tool("destructive")).allowed
 

@@ -32,6 +32,7 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
+@pytest.mark.requirement("RS-62")
 def test_without_anything_the_defaults_hold() -> None:
     settings = load()
     assert (settings.host, settings.port, settings.jail) == ("127.0.0.1", 8300, "degrade")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from typing import Any
 
@@ -84,3 +85,14 @@ def assertion(clock: Clock, *, typ: str = "JWT", key: Any = KEY, **changes: Any)
 async def ask_with(flow: Flow, signed: str, **changes: Any) -> Any:
     form = {"grant_type": "client_credentials", "client_assertion_type": TYPE, "client_assertion": signed}
     return await flow.token(**(form | changes))
+
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def twin(token: str) -> str:
+    """Return the token with the other signature that ECDSA lets everybody make of a good one: (r, -s)."""
+    said, _, signature = token.rpartition(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    other = raw[:32] + (P256_ORDER - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
+    return f"{said}.{base64.urlsafe_b64encode(other).rstrip(b'=').decode()}"

@@ -51,12 +51,14 @@ def test_groups_name_and_email_may_be_absent() -> None:
     assert (principal.groups, principal.name, principal.email) == (frozenset(), "", "")
 
 
+@pytest.mark.requirement("RS-15")
 @pytest.mark.parametrize("name", sorted(REQUIRED))
 def test_a_required_claim_that_is_absent_refuses(name: Any) -> None:
     with pytest.raises(Denied, match="token_invalid"):
         _judge({key: value for key, value in GOOD.items() if key != name})
 
 
+@pytest.mark.requirement("RS-16")
 @pytest.mark.parametrize("name", ["cnf", "act", "may_act", "azp", "nonce", "scp", "Aud"])
 def test_a_claim_that_nobody_accounts_for_refuses(name: Any) -> None:
     with pytest.raises(Denied, match="token_invalid"):
@@ -72,12 +74,14 @@ CASES = [
 ]
 
 
+@pytest.mark.requirement("RS-15")
 @pytest.mark.parametrize(("name", "value"), CASES)
 def test_a_claim_of_a_wrong_kind_or_value_refuses(name: Any, value: Any) -> None:
     with pytest.raises(Denied):
         _judge(GOOD | {name: value})
 
 
+@pytest.mark.requirement("RS-13")
 @pytest.mark.parametrize(
     "change",
     [

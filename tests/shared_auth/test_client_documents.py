@@ -101,6 +101,7 @@ async def asks(flow: Flow, url: str = URL, redirect_uri: str = "http://127.0.0.1
     return await flow.authorize(url, redirect_uri=redirect_uri)
 
 
+@pytest.mark.requirement("AS-30")
 async def test_an_agent_is_known_by_its_address_and_any_loopback_port(flow: Flow) -> None:
     await flow.sign_in()
     uri = "http://localhost:49152/callback"
@@ -116,6 +117,7 @@ async def test_an_agent_is_known_by_its_address_and_any_loopback_port(flow: Flow
     assert (await flow.auth.revoke_grants(client_id=URL)) == 1
 
 
+@pytest.mark.requirement("GW-03")
 async def test_an_agent_on_this_machine_is_asked_about_every_time(flow: Flow) -> None:
     await flow.sign_in()
     uri = "http://127.0.0.1:5123/callback"
@@ -125,6 +127,7 @@ async def test_an_agent_on_this_machine_is_asked_about_every_time(flow: Flow) ->
     assert (await asks(flow)).status_code == 200
 
 
+@pytest.mark.requirement("AS-33")
 @pytest.mark.parametrize(
     "uri",
     [
@@ -141,12 +144,14 @@ async def test_an_address_that_the_document_does_not_list_is_not_answered(flow: 
     assert "location" not in answer.headers
 
 
+@pytest.mark.requirement("AS-36")
 async def test_the_metadata_says_so_only_when_it_is_so(flow: Flow, auth: Auth) -> None:
     assert (await flow.agent.get(METADATA)).json()["client_id_metadata_document_supported"] is True
     async with Flow(auth, flow.clock, application(auth)).client() as off:
         assert "client_id_metadata_document_supported" not in (await off.get(METADATA)).json()
 
 
+@pytest.mark.requirement("AS-30")
 async def test_switched_off_no_address_is_a_client_and_nothing_is_fetched(
     settings: AuthSettings, engine: AsyncEngine, clock: Clock, web: Web
 ) -> None:
@@ -158,6 +163,7 @@ async def test_switched_off_no_address_is_a_client_and_nothing_is_fetched(
     assert web.asked == []
 
 
+@pytest.mark.requirement("AS-41")
 async def test_the_connection_goes_to_the_address_that_was_judged_under_the_name_that_was_meant(
     flow: Flow, web: Web
 ) -> None:
@@ -170,6 +176,7 @@ async def test_the_connection_goes_to_the_address_that_was_judged_under_the_name
         assert private not in request.headers
 
 
+@pytest.mark.requirement("AS-40")
 @pytest.mark.parametrize(
     "addresses",
     [
@@ -203,6 +210,7 @@ async def test_a_name_that_leads_inside_is_not_connected_to(flow: Flow, web: Web
     assert web.asked == []
 
 
+@pytest.mark.requirement("AS-40")
 @given(st.ip_addresses())
 def test_what_is_permitted_is_public(address: Any) -> None:
     if permitted([str(address)]):
@@ -236,6 +244,7 @@ async def test_the_systems_names_are_asked_without_blocking() -> None:
     assert {ipaddress.ip_address(one).is_loopback for one in await lookup("localhost")} == {True}
 
 
+@pytest.mark.requirement("AS-34")
 @pytest.mark.parametrize(
     "url",
     [
@@ -275,6 +284,7 @@ def test_a_publisher_is_always_a_plain_host_name(text: Any) -> None:
     assert host is None or (host and not set(host) - set("abcdefghijklmnopqrstuvwxyz0123456789-."))
 
 
+@pytest.mark.requirement("AS-31", "AS-32", "AS-38")
 @pytest.mark.parametrize(
     "change",
     [
@@ -310,6 +320,7 @@ async def test_a_document_that_breaks_a_rule_is_no_client(flow: Flow, web: Web, 
     assert (await asks(flow)).status_code == 200, "a refusal is not kept"
 
 
+@pytest.mark.requirement("AS-32", "AS-42", "AS-43")
 @pytest.mark.parametrize(
     ("reply", "status"),
     [
@@ -344,6 +355,7 @@ def test_no_document_crashes_the_judge(value: Any) -> None:
         judge(URL, value)
 
 
+@pytest.mark.requirement("AS-35")
 @pytest.mark.parametrize(
     ("headers", "kept_s"),
     [
@@ -395,11 +407,25 @@ async def test_a_document_that_was_withdrawn_ends_at_once(flow: Flow, web: Web) 
     assert (await asks(flow)).status_code == 503
 
 
+@pytest.mark.requirement("GW-13")
+async def test_an_address_that_the_document_dropped_while_the_person_read_gets_nothing(flow: Flow, web: Web) -> None:
+    web.headers = {"cache-control": "max-age=0"}
+    await flow.sign_in()
+    page = await asks(flow)
+    web.document = GOOD | {"redirect_uris": ["http://127.0.0.1/elsewhere"]}
+    flow.clock.advance(LEAST_FRESH_S)
+    answer = await flow.decide(page)
+    assert answer.status_code == 400
+    assert "location" not in answer.headers
+
+
+@pytest.mark.requirement("AS-44")
 async def test_many_requests_at_once_fetch_once(flow: Flow, web: Web) -> None:
     await asyncio.gather(*(asks(flow) for _ in range(20)))
     assert len(web.asked) == 1
 
 
+@pytest.mark.requirement("AS-44")
 async def test_nobody_can_have_us_flood_a_host(flow: Flow, web: Web) -> None:
     answers = [await asks(flow, f"https://agent.example/{number}") for number in range(BURST + 5)]
     assert [answer.status_code for answer in answers] == [400] * BURST + [429] * 5
@@ -431,6 +457,7 @@ async def test_only_so_many_documents_are_kept(flow: Flow, web: Web) -> None:
     assert len(web.asked) == MAX_DOCUMENTS + 2, "the oldest made room"
 
 
+@pytest.mark.requirement("AS-37")
 @pytest.mark.parametrize(
     ("hosts", "status"),
     [

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared_auth import store
 from shared_auth.authorization.questions import CONSENT_S
-from tests.shared_auth.flow import CALLBACK, ISSUER, Flow, hidden, query_of
+from tests.shared_auth.flow import CALLBACK, ISSUER, RESOURCE, Flow, hidden, query_of
 
 WEB = "https://app.example/callback"
 
@@ -23,21 +23,32 @@ async def page(flow: Flow) -> httpx.Response:
     return await flow.authorize(client["client_id"])
 
 
+@pytest.mark.requirement("AS-54", "GW-04", "GW-05", "GW-06", "GW-07")
 async def test_the_page_names_client_address_scope_and_person_and_warns_of_this_machine(page: httpx.Response) -> None:
     assert "&lt;b&gt;Agent&lt;/b&gt; &amp; co" in page.text
-    for shown in ("127.0.0.1:5000", "<dd>mcp</dd>", "Ada Lovelace (ada@example.com)", "nobody has verified it"):
+    for shown in (
+        "<dd>127.0.0.1:5000</dd>",
+        CALLBACK,
+        "<dd>mcp</dd>",
+        RESOURCE,
+        "Ada Lovelace (ada@example.com)",
+        "nobody has verified it",
+    ):
         assert shown in page.text
     assert "a program on this computer" in page.text
 
 
+@pytest.mark.requirement("GW-06", "GW-07")
 async def test_a_web_address_is_shown_without_that_warning(flow: Flow) -> None:
     client = await flow.register(redirect_uris=[WEB])
     await flow.sign_in()
     page = await flow.authorize(client["client_id"], redirect_uri=WEB)
     assert "<dd>app.example</dd>" in page.text
+    assert WEB in page.text
     assert "a program on this computer" not in page.text
 
 
+@pytest.mark.requirement("AS-130", "GW-09")
 async def test_no_page_can_be_framed_scripted_stored_or_sniffed(flow: Flow, page: httpx.Response) -> None:
     pages = [page, await flow.agent.get("/authorize"), await flow.agent.get(await flow.auth.sign_in_link())]
     for one in pages:
@@ -55,6 +66,7 @@ async def test_no_page_can_be_framed_scripted_stored_or_sniffed(flow: Flow, page
     assert page.headers["content-security-policy"].count("http") == 1
 
 
+@pytest.mark.requirement("AS-67")
 async def test_nothing_is_granted_before_the_yes(flow: Flow, page: httpx.Response, engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         assert (await connection.execute(select(func.count()).select_from(store.grants))).scalar() == 0
@@ -63,6 +75,7 @@ async def test_nothing_is_granted_before_the_yes(flow: Flow, page: httpx.Respons
         assert (await connection.execute(select(func.count()).select_from(store.grants))).scalar() == 1
 
 
+@pytest.mark.requirement("AS-71")
 async def test_a_no_goes_to_the_client_as_access_denied_with_iss_and_grants_nothing(
     flow: Flow, page: httpx.Response, engine: AsyncEngine
 ) -> None:
@@ -74,6 +87,7 @@ async def test_a_no_goes_to_the_client_as_access_denied_with_iss_and_grants_noth
         assert (await connection.execute(select(func.count()).select_from(store.grants))).scalar() == 0
 
 
+@pytest.mark.requirement("GW-11")
 async def test_a_question_is_answered_once(flow: Flow, page: httpx.Response) -> None:
     await flow.decide(page, "deny")
     answer = await flow.decide(page, "allow")
@@ -86,6 +100,7 @@ async def test_a_question_expires(flow: Flow, page: httpx.Response) -> None:
     assert (await flow.decide(page)).status_code == 400
 
 
+@pytest.mark.requirement("GW-08")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -103,6 +118,7 @@ async def test_a_form_from_another_site_is_refused_and_the_question_stays(
     assert (await flow.decide(page, Origin=ISSUER, **{"Sec-Fetch-Site": "same-origin"})).status_code == 303
 
 
+@pytest.mark.requirement("GW-11")
 async def test_a_question_of_one_session_is_not_answered_from_another(flow: Flow, page: httpx.Response) -> None:
     """An attacker's own question, put into a victim's browser, would grant the victim's rights to the attacker."""
     form = {"consent": hidden(page, "consent"), "decision": "allow"}
@@ -112,6 +128,7 @@ async def test_a_question_of_one_session_is_not_answered_from_another(flow: Flow
         assert (await victim.post("/consent", data=form)).status_code == 400
 
 
+@pytest.mark.requirement("GW-08")
 @pytest.mark.parametrize("form", [{}, {"decision": "allow"}, {"decision": "allow", "consent": "guess"}])
 async def test_without_the_questions_id_nothing_is_decided(flow: Flow, page: httpx.Response, form: Any) -> None:
     assert (await flow.browser.post("/consent", data=form)).status_code == 400
@@ -123,6 +140,7 @@ async def test_a_decision_that_is_neither_yes_nor_no_decides_nothing(flow: Flow,
     assert (await flow.decide(page)).status_code == 303
 
 
+@pytest.mark.requirement("GW-13")
 async def test_a_client_that_is_gone_by_the_time_of_the_yes_gets_nothing(flow: Flow) -> None:
     client = await flow.register()
     flow.clock.advance(86_400 - 60)
@@ -144,6 +162,7 @@ async def test_a_question_by_get_is_not_answered(flow: Flow, page: httpx.Respons
     assert answer.status_code == 405
 
 
+@pytest.mark.requirement("AS-106")
 async def test_the_questions_id_is_stored_hashed_only(page: httpx.Response, engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         row = (await connection.execute(select(store.consents))).one()

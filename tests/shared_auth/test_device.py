@@ -55,6 +55,7 @@ async def decide(flow: Flow, page: httpx.Response, decision: str = "allow", **he
     return await flow.browser.post("/device", data=form, headers=headers)
 
 
+@pytest.mark.requirement("AS-126")
 @BOTH
 async def test_a_machine_is_let_in_by_a_person_at_another_browser(flow: Flow) -> None:
     started = await start(flow, scope="mcp", resource=RESOURCE)
@@ -66,6 +67,7 @@ async def test_a_machine_is_let_in_by_a_person_at_another_browser(flow: Flow) ->
     assert "user_code" in (await flow.browser.get("/device")).text
     page = await type_in(flow, started["user_code"])
     assert "Terminal agent" in page.text
+    assert "Did somebody send you this code?" in page.text
     assert "Ada Lovelace" in page.text
     flow.clock.advance(INTERVAL_S)
     assert refused(await poll(flow, started), 400, "authorization_pending")
@@ -100,6 +102,7 @@ async def test_nothing_is_granted_before_the_yes_nor_after_a_no(flow: Flow, engi
     assert (await decide(flow, page)).status_code == 400
 
 
+@pytest.mark.requirement("AS-127")
 @BOTH
 async def test_of_many_polls_at_once_at_most_one_wins_and_a_second_use_revokes(flow: Flow) -> None:
     started = await start(flow)
@@ -113,6 +116,7 @@ async def test_of_many_polls_at_once_at_most_one_wins_and_a_second_use_revokes(f
         assert (await flow.call(tokens["access_token"])).status_code == 401
 
 
+@pytest.mark.requirement("AS-124")
 async def test_a_machine_that_asks_too_often_is_slowed_down_for_good(flow: Flow) -> None:
     started = await start(flow)
     assert refused(await poll(flow, started), 400, "authorization_pending")
@@ -126,6 +130,7 @@ async def test_a_machine_that_asks_too_often_is_slowed_down_for_good(flow: Flow)
     assert refused(await poll(flow, started), 400, "authorization_pending")
 
 
+@pytest.mark.requirement("AS-127")
 async def test_codes_expire_for_the_machine_and_for_the_person(flow: Flow) -> None:
     started = await start(flow)
     await flow.sign_in()
@@ -157,6 +162,7 @@ async def test_a_person_who_is_revoked_between_the_yes_and_the_poll_gives_nothin
     assert refused(await poll(flow, started), 400, "expired_token")
 
 
+@pytest.mark.requirement("AS-127")
 async def test_a_device_code_is_of_its_own_client_only(flow: Flow) -> None:
     started = await start(flow)
     await flow.sign_in()
@@ -168,6 +174,7 @@ async def test_a_device_code_is_of_its_own_client_only(flow: Flow) -> None:
     assert (await poll(flow, started)).status_code == 200
 
 
+@pytest.mark.requirement("AS-126")
 async def test_strangers_and_other_clients_cannot_start(flow: Flow) -> None:
     client = await flow.register()
     for client_id in (client["client_id"], "editor"):
@@ -178,6 +185,7 @@ async def test_strangers_and_other_clients_cannot_start(flow: Flow) -> None:
     assert refused(await flow.agent.post("/device_authorization", data={"scope": "mcp"}), 401, "invalid_client")
 
 
+@pytest.mark.requirement("AS-80")
 @pytest.mark.parametrize(
     ("form", "error"),
     [({"resource": "https://evil.example/mcp"}, "invalid_target"), ({"scope": "admin"}, "invalid_scope")],
@@ -195,6 +203,7 @@ async def test_one_address_cannot_start_without_end(flow: Flow) -> None:
     assert answer.headers["retry-after"] == "60"
 
 
+@pytest.mark.requirement("AS-125")
 async def test_codes_cannot_be_guessed_in_number_however_many_browsers_one_person_has(flow: Flow) -> None:
     started = await start(flow)
     await flow.sign_in()
@@ -245,6 +254,7 @@ async def test_the_page_needs_a_signed_in_person(flow: Flow) -> None:
     assert (await type_in(flow, started["user_code"])).status_code == 403
 
 
+@pytest.mark.requirement("AS-131")
 async def test_another_site_can_neither_type_nor_decide(flow: Flow) -> None:
     started = await start(flow)
     await flow.sign_in()
@@ -271,6 +281,7 @@ async def test_a_question_is_answered_by_its_own_browser_once(flow: Flow) -> Non
     assert (await flow.browser.post("/device", data=form)).status_code == 400
 
 
+@pytest.mark.requirement("AS-130")
 async def test_the_pages_cannot_be_framed_or_stored(flow: Flow) -> None:
     started = await start(flow)
     await flow.sign_in()
@@ -282,6 +293,7 @@ async def test_the_pages_cannot_be_framed_or_stored(flow: Flow) -> None:
         assert "form-action 'self';" in answer.headers["content-security-policy"]
 
 
+@pytest.mark.requirement("AS-106")
 async def test_codes_are_stored_so_that_a_reader_of_the_database_cannot_use_them(
     flow: Flow, engine: AsyncEngine
 ) -> None:
@@ -306,6 +318,7 @@ async def test_a_client_that_is_no_longer_declared_is_not_asked_about(
         assert (await type_in(after, started["user_code"])).status_code == 400
 
 
+@pytest.mark.requirement("AS-03")
 async def test_the_metadata_names_the_endpoint_only_with_a_client_for_it(
     flow: Flow, settings: AuthSettings, engine: AsyncEngine
 ) -> None:

@@ -23,6 +23,7 @@ from tests.shared_auth.flow import BOTH, ISSUER, RESOURCE, Clock, Flow, applicat
 METADATA = 'resource_metadata="http://127.0.0.1:8300/.well-known/oauth-protected-resource/mcp"'
 
 
+@pytest.mark.requirement("RS-02", "RS-05", "RS-06", "RS-23", "RS-26")
 async def test_no_credentials_get_a_challenge_with_metadata_and_scope_and_no_error_code(flow: Flow) -> None:
     answer = await flow.agent.post("/mcp")
     assert answer.status_code == 401
@@ -31,12 +32,14 @@ async def test_no_credentials_get_a_challenge_with_metadata_and_scope_and_no_err
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.requirement("RS-23")
 @pytest.mark.parametrize("header", ["Basic YTpi", "Negotiate x", "", "token"])
 async def test_credentials_of_another_kind_are_no_credentials(flow: Flow, header: Any) -> None:
     answer = await flow.agent.get("/mcp", headers={"Authorization": header})
     assert (answer.status_code, "error=" in answer.headers["www-authenticate"]) == (401, False)
 
 
+@pytest.mark.requirement("RS-25")
 @pytest.mark.parametrize(
     "token", ["", "x", "a.b.c", "a" * 20_000, "a.b.c d", '"', "ä", "eyJhbGciOiJub25lIn0.e30.", " " * 50]
 )
@@ -54,6 +57,7 @@ async def test_the_scheme_may_be_in_any_case(flow: Flow) -> None:
     assert (await flow.agent.get("/mcp", headers={"Authorization": f"bEARER  {token}"})).status_code == 200
 
 
+@pytest.mark.requirement("RS-21")
 async def test_a_token_in_the_query_is_refused_even_beside_a_good_header(flow: Flow) -> None:
     token = await flow.auth.local_token(ttl_s=60)
     good = {"Authorization": f"Bearer {token}"}
@@ -65,11 +69,13 @@ async def test_a_token_in_the_query_is_refused_even_beside_a_good_header(flow: F
     assert (await flow.agent.get("/mcp?x=access_token", headers=good)).status_code == 200
 
 
+@pytest.mark.requirement("RS-22")
 async def test_a_token_in_a_form_body_is_no_credential(flow: Flow) -> None:
     token = await flow.auth.local_token(ttl_s=60)
     assert (await flow.agent.post("/mcp", data={"access_token": token})).status_code == 401
 
 
+@pytest.mark.requirement("RS-24")
 async def test_two_authorization_headers_are_refused(flow: Flow) -> None:
     token = await flow.auth.local_token(ttl_s=60)
     header = ("Authorization", f"Bearer {token}")
@@ -78,6 +84,7 @@ async def test_two_authorization_headers_are_refused(flow: Flow) -> None:
     assert 'error="invalid_request"' in answer.headers["www-authenticate"]
 
 
+@pytest.mark.requirement("RS-50")
 async def test_what_is_behind_the_door_gets_the_principal_and_never_the_token(flow: Flow) -> None:
     answer = (await flow.call(await flow.auth.local_token(ttl_s=60))).json()
     assert answer["principal"]["subject"] == "ada"
@@ -85,6 +92,7 @@ async def test_what_is_behind_the_door_gets_the_principal_and_never_the_token(fl
     assert "authorization" not in answer["headers"]
 
 
+@pytest.mark.requirement("RS-11")
 async def test_an_expired_token_says_so(flow: Flow) -> None:
     token = await flow.auth.local_token(ttl_s=60)
     assert (await flow.call(token)).status_code == 200
@@ -93,6 +101,7 @@ async def test_an_expired_token_says_so(flow: Flow) -> None:
     assert (answer.status_code, "expired" in answer.json()["error_description"]) == (401, True)
 
 
+@pytest.mark.requirement("RS-12", "RS-13")
 async def test_a_token_for_another_resource_or_issuer_is_refused(
     auth: Auth, settings: AuthSettings, engine: AsyncEngine, clock: Clock
 ) -> None:
@@ -107,6 +116,7 @@ async def test_a_token_for_another_resource_or_issuer_is_refused(
             assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
 
 
+@pytest.mark.requirement("RS-30")
 async def test_a_token_without_the_scope_is_told_which_one_it_needs(
     settings: AuthSettings, engine: AsyncEngine, clock: Clock, auth: Auth
 ) -> None:
@@ -124,6 +134,7 @@ async def test_a_token_without_the_scope_is_told_which_one_it_needs(
     assert 'scope="mcp"' in challenge
 
 
+@pytest.mark.requirement("RS-18")
 @BOTH
 async def test_a_revocation_works_at_once_here_and_within_half_a_second_elsewhere(
     settings: AuthSettings, engine: AsyncEngine, clock: Clock
@@ -155,6 +166,7 @@ async def test_a_clock_that_is_set_back_keeps_no_answer_fresh(
     assert (await _ask(there.door(protected), token))[0]["status"] == 401
 
 
+@pytest.mark.requirement("RS-19")
 async def test_a_grant_that_cannot_be_checked_lets_nobody_in(
     settings: AuthSettings, engine: AsyncEngine, clock: Clock, auth: Auth, tmp_path: Any
 ) -> None:
@@ -206,6 +218,7 @@ async def test_a_revocation_that_comes_while_the_database_is_asked_is_not_forgot
         assert not grants._seen, "an answer from before the revocation is not remembered"
 
 
+@pytest.mark.requirement("RS-27")
 async def test_a_web_socket_is_closed_and_a_lifespan_passes(auth: Auth) -> None:
     sent = []
 

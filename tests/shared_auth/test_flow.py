@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import httpx
+import pytest
 
 from tests.shared_auth.flow import BOTH, CALLBACK, ISSUER, RESOURCE, Flow, hidden, query_of, refused
 
 
+@pytest.mark.requirement("AS-01", "AS-70", "AS-100")
 @BOTH
 async def test_an_agent_gets_in_after_one_sign_in_and_one_yes(flow: Flow) -> None:
     client = await flow.register()
@@ -46,6 +48,7 @@ async def test_a_refreshed_token_works_and_a_revoked_grant_ends_all_of_them(flow
     assert refused(await flow.refresh(client["client_id"], renewed["refresh_token"]), 400, "invalid_grant")
 
 
+@pytest.mark.requirement("AS-20", "AS-21")
 @BOTH
 async def test_of_many_uses_of_one_code_at_once_at_most_one_wins_and_the_grant_ends(flow: Flow) -> None:
     client = await flow.register()
@@ -58,6 +61,7 @@ async def test_of_many_uses_of_one_code_at_once_at_most_one_wins_and_the_grant_e
         assert (await flow.call(answer.json()["access_token"])).status_code == 401
 
 
+@pytest.mark.requirement("AS-103")
 @BOTH
 async def test_concurrent_uses_of_one_refresh_token_get_one_and_the_same_successor(flow: Flow) -> None:
     client, tokens = await flow.login()
@@ -76,6 +80,7 @@ async def test_of_many_posts_of_one_sign_in_link_one_signs_in(flow: Flow) -> Non
     assert sorted(answer.status_code for answer in answers) == [303, 400, 400, 400, 400]
 
 
+@pytest.mark.requirement("GW-11")
 @BOTH
 async def test_of_many_answers_to_one_question_one_counts(flow: Flow) -> None:
     client = await flow.register()

@@ -26,7 +26,7 @@ from shared_auth.reasons import Denied
 from shared_auth.service import Auth
 from shared_auth.settings import AuthSettings
 from tests.shared_auth.flow import BOTH, CALLBACK, ISSUER, RESOURCE, Clock, Flow, application, refused
-from tests.shared_auth.headless import BUILD, EDITOR, KEY, NIGHTLY, OTHER_KEY, SECRET, ask_with, assertion, claims
+from tests.shared_auth.headless import BUILD, EDITOR, KEY, NIGHTLY, OTHER_KEY, SECRET, ask_with, assertion, claims, twin
 
 METADATA = "/.well-known/oauth-authorization-server"
 
@@ -44,6 +44,7 @@ async def by_secret(flow: Flow, secret: str = SECRET, client_id: str = "build", 
     return await flow.agent.post("/token", data=form, headers={"Authorization": f"Basic {header}"})
 
 
+@pytest.mark.requirement("AS-121")
 async def test_a_client_acts_for_itself_with_its_own_groups_and_is_never_a_person(flow: Flow) -> None:
     answer = await by_secret(flow, resource=RESOURCE, scope="mcp")
     assert answer.status_code == 200
@@ -55,6 +56,7 @@ async def test_a_client_acts_for_itself_with_its_own_groups_and_is_never_a_perso
     assert (principal["client_id"], principal["client_name"]) == ("build", "The build")
 
 
+@pytest.mark.requirement("AS-80")
 @pytest.mark.parametrize(
     ("change", "error"),
     [({"resource": "https://evil.example/mcp"}, "invalid_target"), ({"scope": "admin"}, "invalid_scope")],
@@ -79,6 +81,7 @@ async def test_a_wrong_secret_or_another_method_is_refused(flow: Flow) -> None:
     assert refused(await ask_with(flow, signed), 401, "invalid_client")
 
 
+@pytest.mark.requirement("AS-120")
 async def test_only_a_declared_client_may_act_for_itself(flow: Flow) -> None:
     client = await flow.register(token_endpoint_auth_method="client_secret_basic")
     stranger = await by_secret(flow, client["client_secret"], client["client_id"])
@@ -89,6 +92,7 @@ async def test_only_a_declared_client_may_act_for_itself(flow: Flow) -> None:
     assert refused(await by_secret(flow, grant_type="authorization_code"), 400, "unauthorized_client")
 
 
+@pytest.mark.requirement("AS-123")
 @BOTH
 async def test_a_signed_assertion_proves_a_client_once(flow: Flow) -> None:
     signed = assertion(flow.clock)
@@ -98,6 +102,14 @@ async def test_a_signed_assertion_proves_a_client_once(flow: Flow) -> None:
     assert refused(await ask_with(flow, signed), 401, "invalid_client")
 
 
+@pytest.mark.requirement("AS-123", "JW-28")
+async def test_the_twin_of_an_assertion_is_a_second_use_of_it(flow: Flow) -> None:
+    signed = assertion(flow.clock)
+    assert (await ask_with(flow, twin(signed))).status_code == 200
+    assert refused(await ask_with(flow, signed), 401, "invalid_client")
+
+
+@pytest.mark.requirement("AS-123")
 @BOTH
 async def test_of_many_uses_of_one_assertion_at_once_one_wins(flow: Flow) -> None:
     signed = assertion(flow.clock)
@@ -105,6 +117,7 @@ async def test_of_many_uses_of_one_assertion_at_once_one_wins(flow: Flow) -> Non
     assert sorted(answer.status_code for answer in answers) == [200, *[401] * 7]
 
 
+@pytest.mark.requirement("AS-123")
 async def test_the_replay_table_is_shared_by_replicas_and_forgets_what_has_expired(
     flow: Flow, settings: AuthSettings, engine: AsyncEngine
 ) -> None:
@@ -125,6 +138,7 @@ async def test_the_replay_table_is_shared_by_replicas_and_forgets_what_has_expir
 NOW = int(Clock().now)
 
 
+@pytest.mark.requirement("AS-122")
 @pytest.mark.parametrize(
     "change",
     [
@@ -225,6 +239,7 @@ async def test_a_registered_client_cannot_claim_a_key(flow: Flow) -> None:
     assert refused(await ask_with(flow, signed), 401, "invalid_client")
 
 
+@pytest.mark.requirement("AS-53")
 async def test_people_sign_in_through_a_declared_client_without_its_registration(flow: Flow) -> None:
     await flow.sign_in()
     page = await flow.authorize("editor")
@@ -262,6 +277,7 @@ async def test_a_client_revokes_its_own_token_with_an_assertion(flow: Flow) -> N
     assert (await flow.call(token)).status_code == 401
 
 
+@pytest.mark.requirement("AS-93")
 async def test_no_person_can_look_like_a_client(engine: AsyncEngine) -> None:
     with pytest.raises(Denied, match="subject_reserved"):
         await People(engine).remember(Person("client:build", "", "", frozenset()), now=1)
@@ -276,6 +292,7 @@ GOOD: dict[str, Any] = {
 }
 
 
+@pytest.mark.requirement("AS-120", "SH-06")
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -46,6 +46,7 @@ def test_the_person_is_the_providers_subject_at_that_provider() -> None:
     assert person() == Person("4711@login.example/realm", "4711", "", frozenset({"staff"}))
 
 
+@pytest.mark.requirement("GW-31")
 def test_clocks_may_differ_by_the_skew_and_no_more() -> None:
     assert person(exp=NOW - SKEW_S + 1)
     assert reason(exp=NOW - SKEW_S) is Reason.ID_TOKEN_EXPIRED
@@ -57,6 +58,7 @@ def test_clocks_may_differ_by_the_skew_and_no_more() -> None:
     assert person(iat=NOW - 0.5), "a NumericDate may have a fraction"
 
 
+@pytest.mark.requirement("GW-30")
 def test_an_audience_that_the_operator_named_is_allowed_when_we_are_the_party() -> None:
     wider = OidcSettings(issuer=SETTINGS.issuer, client_id="portal", extra_audiences=frozenset({"project"}))
     assert person(aud=["portal"])
@@ -67,6 +69,7 @@ def test_an_audience_that_the_operator_named_is_allowed_when_we_are_the_party() 
     assert reason(wider, aud=["portal", "project"], azp="project") is Reason.ID_TOKEN_INVALID
 
 
+@pytest.mark.requirement("GW-33")
 def test_the_access_token_is_the_one_that_came_along() -> None:
     assert person(at_hash=half_hash("an access token"))
     assert reason(at_hash=half_hash("another")) is Reason.ID_TOKEN_INVALID
@@ -89,6 +92,7 @@ def test_a_subject_is_up_to_255_printable_ascii_characters() -> None:
         assert reason(sub=subject) is Reason.ID_TOKEN_INVALID
 
 
+@pytest.mark.requirement("GW-30", "GW-32")
 @hypothesis.settings(deadline=None, max_examples=400)
 @given(
     st.dictionaries(

@@ -46,6 +46,7 @@ async def test_a_client_that_acts_for_itself_is_told_apart_by_its_subject(flow: 
     assert (await introspect(flow, token)).json()["sub"] == "client:nightly"
 
 
+@pytest.mark.requirement("AS-115")
 async def test_everything_else_is_inactive_and_no_more_is_said(flow: Flow) -> None:
     client, tokens = await flow.login()
     code = await flow.code(client["client_id"])
@@ -68,6 +69,7 @@ async def test_an_expired_token_is_inactive(flow: Flow) -> None:
     assert (await introspect(flow, tokens["refresh_token"])).json() == INACTIVE
 
 
+@pytest.mark.requirement("AS-114")
 async def test_only_a_client_that_is_declared_for_it_may_ask(flow: Flow) -> None:
     client, tokens = await flow.login()
     registered = await flow.register(token_endpoint_auth_method="client_secret_post")
@@ -94,6 +96,7 @@ async def test_a_client_for_introspection_gets_no_token(flow: Flow) -> None:
         assert refused(answer, 400, "unauthorized_client")
 
 
+@pytest.mark.requirement("AS-03")
 async def test_the_endpoint_exists_only_with_a_client_for_it(
     flow: Flow, settings: AuthSettings, engine: AsyncEngine
 ) -> None:

@@ -1,4 +1,4 @@
-"""Each case is one that python-jose 3.5.0 by itself accepts, or crashes on."""
+"""Signing and verifying. What python-jose itself accepts or crashes on is in test_python_jose.py."""
 
 from __future__ import annotations
 
@@ -44,28 +44,17 @@ def test_what_is_no_compact_jws_is_refused(token: Any) -> None:
         verify(token, KEYS, typ="at+jwt")
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"alg": "none"}, "algorithm refused"),
-        ({"alg": "HS256"}, "algorithm refused"),
-        ({"alg": ["ES256"]}, "algorithm refused"),
-        ({"alg": "RS256"}, "not the key's"),
-        ({"kid": "three"}, "unknown key"),
-        ({"kid": None}, "unknown key"),
-        ({"kid": "two"}, "bad signature"),
-        ({"typ": "JWT"}, "wrong typ"),
-        ({"crit": ["exp"]}, "header parameter refused"),
-        ({"jku": "https://evil.example"}, "header parameter refused"),
-        ({"jwk": KEYS["two"]}, "header parameter refused"),
-        ({"x5u": "https://evil.example"}, "header parameter refused"),
-        ({"x5c": ["AA"]}, "header parameter refused"),
-    ],
-)
-def test_a_changed_header_is_refused(change: Any, why: Any) -> None:
-    body, signature = GOOD.split(".")[1:]
-    with pytest.raises(BadToken, match=why):
-        verify(f"{_b64({**HEAD, **change})}.{body}.{signature}", KEYS, typ="at+jwt")
+def test_another_key_of_ours_does_not_fit() -> None:
+    _, body, signature = GOOD.split(".")
+    with pytest.raises(BadToken, match="bad signature"):
+        verify(f"{_b64({**HEAD, 'kid': 'two'})}.{body}.{signature}", KEYS, typ="at+jwt")
+
+
+@pytest.mark.parametrize("alg", [["ES256"], 7, {"ES256": 1}])
+def test_an_algorithm_that_is_no_text_is_refused(alg: Any) -> None:
+    _, body, signature = GOOD.split(".")
+    with pytest.raises(BadToken, match="algorithm refused"):
+        verify(f"{_b64({**HEAD, 'alg': alg})}.{body}.{signature}", KEYS, typ="at+jwt")
 
 
 @pytest.mark.parametrize(
@@ -74,27 +63,25 @@ def test_a_changed_header_is_refused(change: Any, why: Any) -> None:
         (b"[]", "not a JSON object"),
         (b"{", "not JSON"),
         (b"\xff", "not JSON"),
-        (b'{"sub":"ada","sub":"eve"}', "duplicate JSON key"),
-        (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deeply"),
     ],
 )
-def test_a_body_that_could_be_read_two_ways_or_crash_is_refused_even_when_signed(raw: Any, why: Any) -> None:
+def test_a_body_that_is_no_object_is_refused_even_when_signed(raw: Any, why: Any) -> None:
     token = jws.sign(raw, ONE, headers={"kid": "one", "typ": "at+jwt"}, algorithm="ES256")
     with pytest.raises(BadToken, match=why):
         verify(token, KEYS, typ="at+jwt")
 
 
+@pytest.mark.requirement("JW-28")
 def test_changed_claims_do_not_verify() -> None:
     head, _, signature = GOOD.split(".")
     with pytest.raises(BadToken, match="bad signature"):
         verify(f"{head}.{_b64({**CLAIMS, 'sub': 'eve'})}.{signature}", KEYS, typ="at+jwt")
 
 
-def test_keys_that_are_symmetric_for_encryption_or_small_are_refused() -> None:
-    small = jwk.construct(rsa.generate_private_key(65537, 1024), "RS256").public_key().to_dict()
-    for key in (small, {**KEYS["one"], "use": "enc"}, {"kty": "oct", "k": "AA"}, {**KEYS["one"], "crv": "P-384"}):
-        with pytest.raises(BadToken):
-            check_key(key)
+@pytest.mark.parametrize("change", [{"crv": "P-384"}, {"alg": "ES512"}, {"kty": "OKP"}, {"kty": "RSA"}, {"kty": None}])
+def test_a_key_of_another_kind_is_refused(change: Any) -> None:
+    with pytest.raises(BadToken):
+        check_key({**KEYS["one"], **change})
 
 
 def test_an_rsa_key_of_2048_bits_is_accepted() -> None:

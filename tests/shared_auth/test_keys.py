@@ -19,6 +19,7 @@ from tests.shared_auth.flow import BOTH, Clock
 SEAL = Seal(b"s" * 32)
 
 
+@pytest.mark.requirement("SH-05")
 @BOTH
 async def test_replicas_that_start_together_have_one_key(engine: AsyncEngine, clock: Clock) -> None:
     replicas = [Keys(engine, SEAL, clock=clock) for _ in range(5)]
@@ -27,6 +28,7 @@ async def test_replicas_that_start_together_have_one_key(engine: AsyncEngine, cl
     assert all(set(replica.public) == {replicas[0].signing["kid"]} for replica in replicas)
 
 
+@pytest.mark.requirement("SH-05")
 @BOTH
 async def test_an_old_key_is_replaced_still_verifies_and_goes_when_every_replica_has_moved(
     engine: AsyncEngine, clock: Clock
@@ -60,6 +62,7 @@ async def test_made_up_key_ids_reach_the_database_once_a_second_at_most(engine: 
     assert await known.knows(other.signing["kid"])
 
 
+@pytest.mark.requirement("SH-05")
 async def test_the_database_holds_no_private_key_in_the_clear(engine: AsyncEngine, clock: Clock) -> None:
     found = Keys(engine, SEAL, clock=clock)
     await found.start()

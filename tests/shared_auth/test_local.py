@@ -18,6 +18,7 @@ from shared_auth.settings import AuthSettings
 from tests.shared_auth.flow import ISSUER, Clock, Flow, application, hidden
 
 
+@pytest.mark.requirement("AS-133")
 async def test_opening_the_link_signs_nobody_in_and_does_not_spend_it(flow: Flow) -> None:
     link = await flow.auth.sign_in_link()
     for _ in range(3):  # a mail scanner, a preview, a prefetch
@@ -79,6 +80,7 @@ async def test_a_request_that_is_too_long_for_a_cookie_is_not_resumed_by_itself(
     assert (await flow.sign_in()).headers["location"] == f"{ISSUER}/"
 
 
+@pytest.mark.requirement("AS-66")
 @pytest.mark.parametrize("cookie", ["aHR0cDovL2V2aWwK", "!", "5g==", "DQo=", "//evil.example"])
 async def test_a_forged_waiting_request_only_ever_leads_to_ourselves(flow: Flow, cookie: Any) -> None:
     flow.browser.cookies.set("portal_pending_8300", cookie, domain="127.0.0.1")
@@ -87,6 +89,7 @@ async def test_a_forged_waiting_request_only_ever_leads_to_ourselves(flow: Flow,
     assert "\n" not in location
 
 
+@pytest.mark.requirement("AS-132")
 async def test_another_site_cannot_sign_a_browser_in(flow: Flow) -> None:
     code = (await flow.auth.sign_in_link()).partition("code=")[2]
     answer = await flow.browser.post("/sign-in", data={"code": code}, headers={"Origin": "https://evil.example"})
@@ -95,6 +98,7 @@ async def test_another_site_cannot_sign_a_browser_in(flow: Flow) -> None:
     assert (await flow.browser.post("/sign-in", data={"code": code})).status_code == 303
 
 
+@pytest.mark.requirement("AS-132")
 async def test_a_session_that_was_there_before_is_never_taken_over(flow: Flow) -> None:
     flow.browser.cookies.set("portal_session_8300", "chosen by an attacker", domain="127.0.0.1")
     answer = await flow.sign_in()
@@ -110,6 +114,7 @@ async def test_cookies_on_loopback_are_for_this_port_and_no_script(flow: Flow) -
     assert "Domain" not in cookie
 
 
+@pytest.mark.requirement("GW-10")
 async def test_cookies_on_https_are_host_only_and_secure(
     settings: AuthSettings, engine: AsyncEngine, clock: Clock
 ) -> None:
@@ -156,6 +161,7 @@ async def test_signing_out_ends_the_session_on_the_server_too(flow: Flow) -> Non
         assert "Sign in first" in page.text
 
 
+@pytest.mark.requirement("AS-132")
 async def test_another_site_cannot_sign_a_browser_out_and_a_stranger_may_try(flow: Flow) -> None:
     await flow.sign_in()
     assert (await flow.browser.post("/sign-out", headers={"Origin": "https://evil.example"})).status_code == 403
@@ -163,6 +169,7 @@ async def test_another_site_cannot_sign_a_browser_out_and_a_stranger_may_try(flo
     assert (await flow.browser.get("/sign-out")).status_code == 405
 
 
+@pytest.mark.requirement("AS-106")
 async def test_links_and_sessions_are_stored_hashed_only(flow: Flow, engine: AsyncEngine) -> None:
     link = await flow.auth.sign_in_link()
     await flow.sign_in()

@@ -11,6 +11,7 @@ from tests.shared_auth.flow import ISSUER, RESOURCE, Flow
 SERVER = "/.well-known/oauth-authorization-server"
 
 
+@pytest.mark.requirement("RS-01", "RS-03", "RS-04", "RS-06", "RS-31")
 @pytest.mark.parametrize("path", ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"])
 async def test_the_resource_names_itself_and_its_authorization_server(flow: Flow, path: Any) -> None:
     assert (await flow.agent.get(path)).json() == {
@@ -22,6 +23,7 @@ async def test_the_resource_names_itself_and_its_authorization_server(flow: Flow
     }
 
 
+@pytest.mark.requirement("RS-06", "AS-04", "AS-10", "AS-72", "GW-50")
 async def test_the_authorization_server_says_what_it_can_do(flow: Flow) -> None:
     document = (await flow.agent.get(SERVER)).json()
     assert document["issuer"] == ISSUER
@@ -35,6 +37,7 @@ async def test_the_authorization_server_says_what_it_can_do(flow: Flow) -> None:
     assert "client_id_metadata_document_supported" not in document
 
 
+@pytest.mark.requirement("AS-03")
 async def test_every_endpoint_in_the_document_is_served(flow: Flow) -> None:
     document = (await flow.agent.get(SERVER)).json()
     for name, url in document.items():
@@ -49,10 +52,12 @@ async def test_the_keys_are_public_halves(flow: Flow) -> None:
     assert key["alg"] == "ES256"
 
 
+@pytest.mark.requirement("AS-05")
 async def test_openid_configuration_is_not_served_because_this_is_no_openid_provider(flow: Flow) -> None:
     assert (await flow.agent.get("/.well-known/openid-configuration")).status_code == 404
 
 
+@pytest.mark.requirement("RS-07")
 @pytest.mark.parametrize("path", [SERVER, "/.well-known/oauth-protected-resource/mcp", "/jwks.json"])
 async def test_web_clients_of_any_origin_may_read_them(flow: Flow, path: Any) -> None:
     answer = await flow.agent.get(path, headers={"Origin": "https://inspector.example"})
@@ -73,6 +78,7 @@ async def test_web_clients_may_call_the_endpoints_that_need_no_cookie(flow: Flow
     assert "access-control-allow-credentials" not in answer.headers
 
 
+@pytest.mark.requirement("AS-131")
 @pytest.mark.parametrize("path", ["/authorize", "/consent", "/sign-in", "/sign-out"])
 async def test_other_origins_may_not_call_what_a_cookie_decides(flow: Flow, path: Any) -> None:
     preflight = {"Origin": "https://inspector.example", "Access-Control-Request-Method": "POST"}

@@ -53,6 +53,7 @@ async def test_a_small_answer_arrives_whole() -> None:
     assert "{}" not in repr(answer)
 
 
+@pytest.mark.requirement("AS-43")
 async def test_an_answer_over_the_bound_is_dropped_in_the_middle() -> None:
     async def endless(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(GREETING + b"\r\n")
@@ -65,6 +66,7 @@ async def test_an_answer_over_the_bound_is_dropped_in_the_middle() -> None:
             await Outbound().send("GET", f"http://127.0.0.1:{port}/", max_bytes=50_000)
 
 
+@pytest.mark.requirement("AS-43")
 async def test_an_answer_that_never_ends_is_given_up_however_steadily_it_drips() -> None:
     gone = asyncio.Event()
 
@@ -121,6 +123,7 @@ def _certificate(folder: Path, name: str) -> Path:
     return path
 
 
+@pytest.mark.requirement("AS-41")
 async def test_the_certificate_is_judged_by_the_name_that_was_meant(tmp_path: Path) -> None:
     path = _certificate(tmp_path, "agent.example")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -12,6 +12,7 @@ from shared_auth.reasons import WIRE, Denied, Reason
 SOURCES = Path(shared_auth.__file__).parent
 
 
+@pytest.mark.requirement("SH-02")
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_a_wire_form_fit_for_headers_and_people(reason: Any) -> None:
     wire = Denied(reason).wire
@@ -22,10 +23,12 @@ def test_every_reason_has_a_wire_form_fit_for_headers_and_people(reason: Any) ->
     assert str(Denied(reason)) == reason.value
 
 
+@pytest.mark.requirement("SH-02")
 def test_the_table_is_exhaustive() -> None:
     assert WIRE.keys() == set(Reason)
 
 
+@pytest.mark.requirement("SH-02")
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_is_given_somewhere(reason: Any) -> None:
     used = [path for path in SOURCES.rglob("*.py") if path.name != "reasons.py"]

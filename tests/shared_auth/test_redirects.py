@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared_auth.authorization.redirects import answer, form_target, host, is_loopback, registered, registrable
 
 
+@pytest.mark.requirement("AS-62")
 @pytest.mark.parametrize(
     "uri",
     [
@@ -27,6 +28,7 @@ def test_https_and_http_on_this_machine_may_be_registered(uri: Any) -> None:
     assert registrable(uri)
 
 
+@pytest.mark.requirement("AS-62", "AS-65")
 @pytest.mark.parametrize(
     "uri",
     [
@@ -71,6 +73,7 @@ def test_everything_else_may_not_be_registered(uri: Any) -> None:
     assert not registrable(uri)
 
 
+@pytest.mark.requirement("AS-61")
 @pytest.mark.parametrize(
     ("known", "uri"),
     [
@@ -85,6 +88,7 @@ def test_an_address_matches_exactly_but_for_the_port_on_loopback(known: Any, uri
     assert registered(uri, ["https://other.example/", known])
 
 
+@pytest.mark.requirement("AS-60", "AS-61")
 @pytest.mark.parametrize(
     ("known", "uri"),
     [
@@ -114,6 +118,7 @@ def test_nothing_else_matches(known: Any, uri: Any) -> None:
     assert not registered(uri, [known])
 
 
+@pytest.mark.requirement("AS-60")
 @hypothesis.settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_becomes_a_match_of_an_address_that_it_is_not(text: Any) -> None:

@@ -22,6 +22,7 @@ async def _next(flow: Flow, client: Any, token: str) -> str:
     return str(answer.json()["refresh_token"])
 
 
+@pytest.mark.requirement("AS-101")
 async def test_every_use_gives_a_new_token(flow: Flow) -> None:
     client, tokens = await flow.login()
     seen = [tokens["refresh_token"]]
@@ -31,6 +32,7 @@ async def test_every_use_gives_a_new_token(flow: Flow) -> None:
     assert len(set(seen)) == 4
 
 
+@pytest.mark.requirement("AS-102")
 @BOTH
 async def test_a_second_use_after_the_grace_ends_the_whole_family(flow: Flow) -> None:
     client, tokens = await flow.login()
@@ -41,6 +43,7 @@ async def test_a_second_use_after_the_grace_ends_the_whole_family(flow: Flow) ->
     assert (await flow.call(answer["access_token"])).status_code == 401
 
 
+@pytest.mark.requirement("AS-103")
 @BOTH
 async def test_a_lost_answer_can_be_had_again_within_the_grace(flow: Flow) -> None:
     client, tokens = await flow.login()
@@ -50,6 +53,7 @@ async def test_a_lost_answer_can_be_had_again_within_the_grace(flow: Flow) -> No
     assert await _next(flow, client, first) != first
 
 
+@pytest.mark.requirement("AS-102")
 async def test_a_repeat_whose_successor_was_used_already_ends_the_family(flow: Flow) -> None:
     """The client had its answer, or it could not have used it: the repeat comes from somebody else."""
     client, tokens = await flow.login()
@@ -58,6 +62,7 @@ async def test_a_repeat_whose_successor_was_used_already_ends_the_family(flow: F
     assert refused(await flow.refresh(client["client_id"], second), 400, "invalid_grant")
 
 
+@pytest.mark.requirement("AS-103")
 async def test_a_thief_within_the_grace_gets_no_branch_of_its_own(flow: Flow) -> None:
     client, tokens = await flow.login()
     owner = await _next(flow, client, tokens["refresh_token"])
@@ -68,6 +73,7 @@ async def test_a_thief_within_the_grace_gets_no_branch_of_its_own(flow: Flow) ->
     assert refused(await flow.refresh(client["client_id"], owner), 400, "invalid_grant")
 
 
+@pytest.mark.requirement("AS-104")
 async def test_a_token_of_another_client_is_refused_and_not_spent(flow: Flow) -> None:
     client, tokens = await flow.login()
     other = await flow.register()
@@ -75,6 +81,7 @@ async def test_a_token_of_another_client_is_refused_and_not_spent(flow: Flow) ->
     await _next(flow, client, tokens["refresh_token"])
 
 
+@pytest.mark.requirement("AS-80", "AS-104")
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -110,6 +117,7 @@ async def test_a_token_that_expired_while_its_grant_lives_is_refused(flow: Flow,
     assert refused(await flow.refresh(client["client_id"], tokens["refresh_token"]), 400, "invalid_grant")
 
 
+@pytest.mark.requirement("AS-109")
 async def test_a_refreshed_token_carries_the_groups_of_now(
     flow: Flow, settings: AuthSettings, engine: AsyncEngine
 ) -> None:

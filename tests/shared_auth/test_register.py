@@ -22,6 +22,7 @@ from shared_auth.reasons import Denied, Reason
 from tests.shared_auth.flow import BOTH, CALLBACK, Clock, Flow, refused
 
 
+@pytest.mark.requirement("AS-50")
 async def test_a_public_client_gets_an_id_and_no_secret(flow: Flow) -> None:
     client = await flow.register()
     assert client["token_endpoint_auth_method"] == "none"
@@ -38,6 +39,7 @@ async def test_a_client_that_names_no_method_has_registered_client_secret_basic(
     assert client["client_secret_expires_at"] == 0
 
 
+@pytest.mark.requirement("AS-106")
 async def test_a_secret_is_stored_hashed_only(flow: Flow, engine: AsyncEngine) -> None:
     client = await flow.register(token_endpoint_auth_method="client_secret_post")
     async with engine.connect() as connection:
@@ -46,6 +48,7 @@ async def test_a_secret_is_stored_hashed_only(flow: Flow, engine: AsyncEngine) -
     assert row.secret_hash == opaque.digest(client["client_secret"])
 
 
+@pytest.mark.requirement("AS-52")
 async def test_what_a_client_says_beyond_that_is_ignored_and_nulls_count_as_absent(flow: Flow) -> None:
     client = await flow.register(logo_uri="http://10.0.0.1/", jwks_uri="file:///etc/passwd", software_statement="x")
     assert not {"logo_uri", "jwks_uri", "software_statement"} & client.keys()
@@ -56,6 +59,7 @@ async def test_what_a_client_says_beyond_that_is_ignored_and_nulls_count_as_abse
     assert answer["redirect_uris"] == [CALLBACK]
 
 
+@pytest.mark.requirement("AS-52", "AS-62")
 @pytest.mark.parametrize(
     "uris",
     [
@@ -78,6 +82,7 @@ async def test_redirect_uris_that_could_leave_https_or_this_machine_are_refused(
     assert "javascript" not in answer.text
 
 
+@pytest.mark.requirement("AS-52")
 @pytest.mark.parametrize(
     "change",
     [
@@ -103,6 +108,7 @@ async def test_a_body_that_is_no_json_object_is_refused(flow: Flow, body: Any) -
     assert refused(answer, 400, "invalid_client_metadata")
 
 
+@pytest.mark.requirement("AS-51")
 async def test_a_form_is_no_registration_and_a_giant_is_cut_off(flow: Flow) -> None:
     assert refused(await flow.agent.post("/register", data={"a": "b"}), 400, "invalid_client_metadata")
     giant = json.dumps({"redirect_uris": [CALLBACK], "x": "x" * 20_000})
@@ -110,6 +116,7 @@ async def test_a_form_is_no_registration_and_a_giant_is_cut_off(flow: Flow) -> N
     assert refused(answer, 413, "invalid_request")
 
 
+@pytest.mark.requirement("AS-51")
 async def test_one_address_cannot_register_without_end_and_does_not_slow_the_others(flow: Flow) -> None:
     body = {"redirect_uris": [CALLBACK]}
     for _ in range(30):
@@ -136,6 +143,7 @@ def test_an_ipv6_network_is_one_address_and_the_memory_is_bounded(clock: Clock) 
     assert len(pace._buckets) == ADDRESSES
 
 
+@pytest.mark.requirement("AS-51")
 @BOTH
 async def test_when_the_table_is_full_the_unused_make_room_and_the_used_stay(engine: AsyncEngine, clock: Clock) -> None:
     clients = Clients(engine, clock=clock, max_clients=3)
@@ -152,6 +160,7 @@ async def test_when_the_table_is_full_the_unused_make_room_and_the_used_stay(eng
         await clients.add(_client("too many"))
 
 
+@pytest.mark.requirement("AS-51")
 async def test_a_client_that_nobody_signs_in_through_expires_in_a_day(flow: Flow) -> None:
     client = await flow.register()
     flow.clock.advance(UNUSED_S)
@@ -167,6 +176,7 @@ async def test_a_used_client_expires_half_a_year_after_its_last_token(flow: Flow
     assert (await flow.authorize(client["client_id"])).status_code == 400
 
 
+@pytest.mark.requirement("AS-54")
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

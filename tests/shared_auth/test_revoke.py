@@ -13,6 +13,7 @@ async def _revoke(flow: Flow, **form: Any) -> Any:
     return await flow.agent.post("/revoke", data=form)
 
 
+@pytest.mark.requirement("AS-110", "AS-113")
 @pytest.mark.parametrize("which", ["access_token", "refresh_token"])
 @pytest.mark.parametrize("hint", [{}, {"token_type_hint": "refresh_token"}, {"token_type_hint": "nonsense"}])
 async def test_a_public_client_ends_its_grant_with_either_token_and_any_hint(flow: Flow, which: Any, hint: Any) -> None:
@@ -25,6 +26,7 @@ async def test_a_public_client_ends_its_grant_with_either_token_and_any_hint(flo
     assert again.status_code == 200
 
 
+@pytest.mark.requirement("AS-113")
 async def test_a_spent_refresh_token_still_ends_its_family(flow: Flow) -> None:
     client, tokens = await flow.login()
     renewed = (await flow.refresh(client["client_id"], tokens["refresh_token"])).json()
@@ -32,11 +34,13 @@ async def test_a_spent_refresh_token_still_ends_its_family(flow: Flow) -> None:
     assert (await flow.call(renewed["access_token"])).status_code == 401
 
 
+@pytest.mark.requirement("AS-112")
 async def test_a_token_that_never_was_is_revoked_already(flow: Flow) -> None:
     client, _ = await flow.login()
     assert (await _revoke(flow, client_id=client["client_id"], token="unknown")).status_code == 200
 
 
+@pytest.mark.requirement("AS-111")
 async def test_another_clients_token_is_refused_and_stays(flow: Flow) -> None:
     _, tokens = await flow.login()
     other = await flow.register()

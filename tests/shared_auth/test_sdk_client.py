@@ -63,6 +63,7 @@ def _agent(flow: Flow, provider: OAuthClientProvider) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(flow.app), base_url=ISSUER, auth=provider)
 
 
+@pytest.mark.requirement("SH-03")
 @pytest.mark.parametrize("method", ["none", "client_secret_post", "client_secret_basic"])
 async def test_the_sdk_client_registers_logs_in_and_is_let_through(flow: Flow, method: str) -> None:
     storage, logins = Storage(), list[str]()
@@ -76,6 +77,7 @@ async def test_the_sdk_client_registers_logs_in_and_is_let_through(flow: Flow, m
     assert (asked["resource"], asked["scope"], asked["code_challenge_method"]) == (RESOURCE, "mcp", "S256")
 
 
+@pytest.mark.requirement("SH-03")
 async def test_the_sdk_client_refreshes_without_the_person_and_asks_again_after_a_revocation(flow: Flow) -> None:
     storage, logins = Storage(), list[str]()
     provider = _provider(flow, storage, logins, token_endpoint_auth_method="none")
@@ -93,6 +95,7 @@ async def test_the_sdk_client_refreshes_without_the_person_and_asks_again_after_
         assert len(logins) == 2
 
 
+@pytest.mark.requirement("SH-03")
 async def test_the_sdk_client_acts_for_itself_by_secret_and_by_signature(
     settings: AuthSettings, engine: AsyncEngine, clock: Clock
 ) -> None:

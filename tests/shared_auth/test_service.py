@@ -93,6 +93,7 @@ async def test_of_many_grants_those_that_ended_are_named(auth: Auth, clock: Cloc
     assert await auth.ended_grants(known) == {known[0], known[1], known[2]}
 
 
+@pytest.mark.requirement("AS-136")
 async def test_no_secret_reaches_the_log(flow: Flow, caplog: Any) -> None:
     caplog.set_level(logging.DEBUG)
     client, tokens = await flow.login(token_endpoint_auth_method="none")
@@ -117,6 +118,7 @@ async def test_no_secret_reaches_the_log(flow: Flow, caplog: Any) -> None:
         assert secret not in text
 
 
+@pytest.mark.requirement("AS-136")
 async def test_a_token_that_is_used_twice_is_a_warning_in_the_log(flow: Flow, caplog: pytest.LogCaptureFixture) -> None:
     client, tokens = await flow.login()
     await flow.refresh(client["client_id"], tokens["refresh_token"])

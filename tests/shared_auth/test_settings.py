@@ -23,10 +23,12 @@ def test_the_addresses_of_the_documents_follow_from_the_resource() -> None:
     assert not settings.loopback
 
 
+@pytest.mark.requirement("SH-06")
 def test_the_secret_is_in_no_repr() -> None:
     assert "ssss" not in repr(AuthSettings(**GOOD))
 
 
+@pytest.mark.requirement("RS-40", "AS-06", "AS-100", "SH-06")
 @pytest.mark.parametrize(
     ("change", "names"),
     [

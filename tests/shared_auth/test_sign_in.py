@@ -94,6 +94,7 @@ async def test_an_agent_gets_in_after_the_yes_and_the_provider(flow: Flow, compa
     assert refreshed.status_code == 200
 
 
+@pytest.mark.requirement("GW-20", "GW-25")
 async def test_the_request_to_the_provider_is_a_code_flow_with_state_nonce_and_pkce_new_each_time(flow: Flow) -> None:
     first, second = [query_of((await departure(flow))[1]) for _ in range(2)]
     assert first["response_type"] == "code"
@@ -131,6 +132,7 @@ async def test_a_provider_that_only_takes_the_secret_in_the_form_gets_it_there(f
     assert f"client_secret={quote_plus(CLIENT_SECRET)}".encode() in request.content
 
 
+@pytest.mark.requirement("GW-01", "GW-21")
 async def test_nobody_is_sent_to_the_provider_and_nothing_is_stored_for_it_before_the_yes(
     flow: Flow, company: Company, engine: AsyncEngine
 ) -> None:
@@ -146,6 +148,7 @@ async def test_nobody_is_sent_to_the_provider_and_nothing_is_stored_for_it_befor
     assert (company.asked, await rows(engine, store.logins)) == ([], 0)
 
 
+@pytest.mark.requirement("GW-11")
 async def test_a_question_of_one_browser_is_not_answered_from_another(flow: Flow, company: Company) -> None:
     client = await flow.register()
     page = await flow.authorize(client["client_id"])
@@ -159,12 +162,14 @@ async def test_a_question_of_one_browser_is_not_answered_from_another(flow: Flow
     assert (await flow.decide(page)).status_code == 303, "the question still stands for the browser that was asked"
 
 
+@pytest.mark.requirement("GW-08")
 async def test_a_yes_from_another_site_is_refused(flow: Flow, company: Company) -> None:
     page = await flow.authorize((await flow.register())["client_id"])
     assert (await flow.decide(page, Origin="https://evil.example")).status_code == 403
     assert company.asked == []
 
 
+@pytest.mark.requirement("AS-132", "GW-22")
 async def test_the_answer_counts_only_in_the_browser_that_left(
     flow: Flow, company: Company, engine: AsyncEngine
 ) -> None:
@@ -179,6 +184,7 @@ async def test_the_answer_counts_only_in_the_browser_that_left(
     assert (await flow.browser.get(back)).status_code == 303, "it was not spent by the attempt"
 
 
+@pytest.mark.requirement("GW-23")
 async def test_the_answer_counts_once(flow: Flow, company: Company) -> None:
     _, location = await departure(flow)
     back = company.comes_back(location)
@@ -192,6 +198,7 @@ async def test_the_answer_counts_once(flow: Flow, company: Company) -> None:
     assert company.count("/token") == 1
 
 
+@pytest.mark.requirement("GW-23")
 @BOTH
 async def test_of_many_uses_of_one_answer_at_once_one_signs_in(flow: Flow, company: Company) -> None:
     _, location = await departure(flow)
@@ -201,6 +208,7 @@ async def test_of_many_uses_of_one_answer_at_once_one_signs_in(flow: Flow, compa
     assert company.count("/token") == 1
 
 
+@pytest.mark.requirement("GW-24")
 async def test_an_answer_after_ten_minutes_is_too_late(flow: Flow, company: Company) -> None:
     _, location = await departure(flow)
     flow.clock.advance(LOGIN_S)
@@ -209,6 +217,7 @@ async def test_an_answer_after_ten_minutes_is_too_late(flow: Flow, company: Comp
     assert await flow.auth.prune() >= 1
 
 
+@pytest.mark.requirement("GW-22")
 @pytest.mark.parametrize("state", [None, "", "mpo_guess", "é", "x" * 9_000])
 async def test_an_answer_without_our_state_is_refused(flow: Flow, company: Company, state: Any) -> None:
     _, location = await departure(flow)
@@ -216,6 +225,7 @@ async def test_an_answer_without_our_state_is_refused(flow: Flow, company: Compa
     assert company.count("/token") == 0
 
 
+@pytest.mark.requirement("GW-26")
 @pytest.mark.parametrize("iss", [None, "https://evil.example", f"{LOGIN}/"])
 async def test_an_answer_of_another_provider_is_refused_before_its_code_goes_anywhere(
     flow: Flow, company: Company, iss: Any
@@ -237,6 +247,7 @@ async def test_a_refusal_of_the_provider_reaches_the_agent_in_our_words(flow: Fl
     assert "hello" not in answer.headers["location"]
 
 
+@pytest.mark.requirement("AS-64")
 async def test_a_refusal_is_not_redirected_to_a_web_address_unasked(flow: Flow, company: Company) -> None:
     _, location = await departure(flow, redirect_uris=[WEB])
     answer = await flow.browser.get(company.comes_back(location, code=None, error="access_denied"))
@@ -286,6 +297,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.requirement("GW-30", "GW-31", "GW-32", "GW-33")
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_an_id_token_that_is_wrong_in_one_claim_signs_nobody_in(
     flow: Flow, company: Company, engine: AsyncEngine, name: Any
@@ -296,6 +308,7 @@ async def test_an_id_token_that_is_wrong_in_one_claim_signs_nobody_in(
     assert await rows(engine, store.sessions) + await rows(engine, store.people) + await rows(engine, store.grants) == 0
 
 
+@pytest.mark.requirement("GW-34")
 @pytest.mark.parametrize("sign", [_alien, _unsigned, lambda _: "x.y.z", lambda _: "a" * 100_000])
 async def test_an_id_token_with_another_signature_signs_nobody_in(flow: Flow, company: Company, sign: Any) -> None:
     company.sign = sign
@@ -308,6 +321,7 @@ async def test_the_refusal_tells_nothing_of_the_token(flow: Flow, company: Compa
     assert "SECRET-AUDIENCE" not in answer.headers["location"] + answer.text + caplog.text
 
 
+@pytest.mark.requirement("GW-25", "GW-27", "GW-28")
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
@@ -362,6 +376,7 @@ async def _endless() -> AsyncIterator[bytes]:
         yield b" " * 10_000
 
 
+@pytest.mark.requirement("AS-42", "AS-43")
 @pytest.mark.parametrize("how", BROKEN)
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
 async def test_a_broken_document_signs_nobody_in_and_breaks_nothing(
@@ -399,6 +414,7 @@ async def test_a_provider_that_is_down_is_not_asked_by_everybody(flow: Flow, com
     assert company.count("/.well-known/openid-configuration") == 1
 
 
+@pytest.mark.requirement("GW-35")
 async def test_a_new_key_is_fetched_once_and_made_up_key_ids_are_not(flow: Flow, company: Company) -> None:
     await signed_in(flow, company)
     assert company.count("/keys") == 1
@@ -416,6 +432,7 @@ async def test_a_new_key_is_fetched_once_and_made_up_key_ids_are_not(flow: Flow,
     assert company.count("/keys") == 3
 
 
+@pytest.mark.requirement("GW-35")
 async def test_a_key_that_the_provider_withdrew_is_not_believed_for_long(flow: Flow, company: Company) -> None:
     await signed_in(flow, company)
     company.published.clear()
@@ -453,6 +470,7 @@ async def test_of_two_windows_both_get_their_answer(flow: Flow, company: Company
     assert (await flow.decide(three)).headers["location"].startswith(f"{CALLBACK}?code=")
 
 
+@pytest.mark.requirement("GW-13")
 async def test_a_client_that_has_gone_meanwhile_is_told_nothing(
     flow: Flow, company: Company, engine: AsyncEngine
 ) -> None:
@@ -529,6 +547,7 @@ async def test_a_provider_without_a_secret_for_us_is_asked_as_a_public_client(
     assert f"client_id={quote_plus(CLIENT_ID)}".encode() in request.content
 
 
+@pytest.mark.requirement("JW-13")
 async def test_a_sender_of_rs256_id_tokens_is_believed_too_and_its_key_is_no_hmac_secret(
     flow: Flow, company: Company
 ) -> None:
@@ -575,6 +594,7 @@ async def test_what_goes_wrong_without_an_agent_is_a_page(flow: Flow, company: C
     assert "did not let you in" in answer.text
 
 
+@pytest.mark.requirement("AS-132")
 async def test_a_sign_in_ends_the_session_that_was_there(flow: Flow, company: Company, engine: AsyncEngine) -> None:
     for _ in range(2):
         left = await flow.browser.post("/sign-in")
@@ -602,6 +622,7 @@ async def test_signing_out_does_not_wait_for_a_provider_that_is_down(flow: Flow,
     assert "javascript" not in (await flow.browser.post("/sign-out")).text
 
 
+@pytest.mark.requirement("AS-109")
 async def test_an_agent_is_sent_to_sign_in_again_when_the_sign_in_is_old(
     flow: Flow, company: Company, oidc: OidcSettings
 ) -> None:
@@ -673,6 +694,7 @@ async def test_too_many_groups_are_refused_rather_than_cut(flow: Flow, company: 
     assert "too many groups" in told["error_description"]
 
 
+@pytest.mark.requirement("GW-10")
 async def test_on_https_every_cookie_is_bound_to_the_host(
     oidc: OidcSettings, engine: AsyncEngine, clock: Clock, company: Company
 ) -> None:
@@ -695,6 +717,7 @@ async def test_on_https_every_cookie_is_bound_to_the_host(
         assert "Domain" not in cookie
 
 
+@pytest.mark.requirement("AS-106")
 async def test_what_is_stored_for_a_sign_in_opens_with_the_secret_alone(flow: Flow, engine: AsyncEngine) -> None:
     _, location = await departure(flow)
     asked = query_of(location)

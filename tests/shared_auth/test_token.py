@@ -27,12 +27,14 @@ async def code(flow: Flow, client: Any) -> str:
     return await flow.code(client["client_id"])
 
 
+@pytest.mark.requirement("AS-105")
 async def test_the_answer_is_not_stored_and_says_what_was_granted(flow: Flow, client: Any, code: str) -> None:
     answer = await flow.redeem(client["client_id"], code)
     assert answer.headers["cache-control"] == "no-store"
     assert sorted(answer.json()) == ["access_token", "expires_in", "refresh_token", "scope", "token_type"]
 
 
+@pytest.mark.requirement("AS-20", "AS-21")
 async def test_a_used_code_is_refused_and_ends_what_came_from_it(flow: Flow, client: Any, code: str) -> None:
     tokens = (await flow.redeem(client["client_id"], code)).json()
     assert (await flow.call(tokens["access_token"])).status_code == 200
@@ -41,11 +43,13 @@ async def test_a_used_code_is_refused_and_ends_what_came_from_it(flow: Flow, cli
     assert refused(await flow.refresh(client["client_id"], tokens["refresh_token"]), 400, "invalid_grant")
 
 
+@pytest.mark.requirement("AS-22")
 async def test_a_code_lives_a_minute(flow: Flow, client: Any, code: str) -> None:
     flow.clock.advance(CODE_S)
     assert refused(await flow.redeem(client["client_id"], code), 400, "invalid_grant")
 
 
+@pytest.mark.requirement("AS-14", "AS-24")
 @pytest.mark.parametrize(
     "change",
     [
@@ -59,11 +63,13 @@ async def test_a_code_that_fits_not_is_spent_by_the_try(flow: Flow, client: Any,
     assert refused(await flow.redeem(client["client_id"], code), 400, "invalid_grant")
 
 
+@pytest.mark.requirement("AS-23")
 async def test_a_code_injected_into_another_client_is_refused(flow: Flow, client: Any, code: str) -> None:
     other = await flow.register()
     assert refused(await flow.redeem(other["client_id"], code), 400, "invalid_grant")
 
 
+@pytest.mark.requirement("AS-14", "AS-15", "AS-73", "AS-80", "AS-81", "AS-83", "AS-135")
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -97,6 +103,7 @@ async def test_a_faulty_request_is_refused_before_the_code_is_spent(
     assert (await flow.redeem(client["client_id"], code)).status_code == 200
 
 
+@pytest.mark.requirement("AS-82")
 async def test_resource_and_redirect_uri_may_be_left_out_as_oauth_2_1_clients_do(
     flow: Flow, client: Any, code: str
 ) -> None:
@@ -105,12 +112,14 @@ async def test_resource_and_redirect_uri_may_be_left_out_as_oauth_2_1_clients_do
     assert (await flow.call(answer.json()["access_token"])).status_code == 200
 
 
+@pytest.mark.requirement("AS-86")
 async def test_parameters_in_the_query_are_no_parameters(flow: Flow, client: Any, code: str) -> None:
     form = {"grant_type": "authorization_code", "client_id": client["client_id"], "code_verifier": VERIFIER}
     answer = await flow.agent.post("/token", params={"code": code}, data=form)
     assert refused(answer, 400, "invalid_request")
 
 
+@pytest.mark.requirement("AS-86")
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x", "text/plain", ""])
 async def test_only_a_form_is_read(flow: Flow, kind: Any) -> None:
     answer = await flow.agent.post("/token", content="grant_type=refresh_token", headers={"Content-Type": kind})
@@ -123,6 +132,7 @@ async def test_a_malformed_form_is_refused(flow: Flow, body: Any) -> None:
     assert refused(await flow.agent.post("/token", content=body, headers=form), 400, "invalid_request")
 
 
+@pytest.mark.requirement("AS-87")
 @pytest.mark.parametrize("path", ["/token", "/revoke"])
 async def test_a_giant_body_is_cut_off(flow: Flow, path: Any) -> None:
     sent = 0
@@ -162,6 +172,7 @@ def _basic(client_id: str, secret: str) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
+@pytest.mark.requirement("AS-02")
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 async def test_a_confidential_client_proves_itself_in_the_way_it_registered_and_no_other(
     flow: Flow, method: Any
@@ -180,6 +191,7 @@ async def test_a_confidential_client_proves_itself_in_the_way_it_registered_and_
     assert (await flow.agent.post("/token", **right)).status_code == 200
 
 
+@pytest.mark.requirement("AS-91")
 @pytest.mark.parametrize(
     "header",
     ["Basic", "Basic !", "Basic /w==", "Basic bm9jb2xvbg==", "Bearer x", "Basic OnNlY3JldA=="],
@@ -190,6 +202,7 @@ async def test_an_authorization_header_that_proves_nothing_is_refused_by_its_sch
     assert answer.headers["www-authenticate"] == 'Basic realm="oauth"'
 
 
+@pytest.mark.requirement("AS-91")
 async def test_a_wrong_secret_is_refused(flow: Flow) -> None:
     client = await flow.register(token_endpoint_auth_method="client_secret_basic")
     for secret in ("wrong", "", client["client_secret"] + "x", "\udcff"):
@@ -199,6 +212,7 @@ async def test_a_wrong_secret_is_refused(flow: Flow) -> None:
         assert refused(answer, 401, "invalid_client")
 
 
+@pytest.mark.requirement("AS-90")
 async def test_a_client_authenticates_in_one_way_only(flow: Flow) -> None:
     client = await flow.register(token_endpoint_auth_method="client_secret_basic")
     header = _basic(client["client_id"], client["client_secret"])
@@ -218,6 +232,7 @@ async def test_a_public_client_that_sends_a_secret_or_no_name_is_refused(flow: F
     assert "www-authenticate" not in answer.headers
 
 
+@pytest.mark.requirement("AS-108")
 async def test_a_client_that_did_not_register_refresh_tokens_gets_none(flow: Flow) -> None:
     await flow.sign_in()
     client = await flow.register(grant_types=["authorization_code"])
@@ -236,6 +251,7 @@ async def test_a_person_who_is_no_longer_known_gets_no_token(
     assert "Sign in first" in (await flow.authorize(client["client_id"])).text
 
 
+@pytest.mark.requirement("AS-106")
 async def test_codes_and_tokens_are_stored_hashed_only(flow: Flow, client: Any, code: str, engine: AsyncEngine) -> None:
     tokens = (await flow.redeem(client["client_id"], code)).json()
     tokens = (await flow.refresh(client["client_id"], tokens["refresh_token"])).json()

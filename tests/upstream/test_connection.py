@@ -49,6 +49,7 @@ async def test_in_process_the_principal_is_handed_over() -> None:
     assert answer["arguments"] == {"a": [1]}
 
 
+@pytest.mark.requirement("GW-41")
 async def test_over_http_only_the_static_token_is_sent_and_nobody_is_named() -> None:
     async def who(ctx: ServerRequestContext[Any], _params: t.CallToolRequestParams) -> t.CallToolResult:
         return text(json.dumps(dict(ctx.meta or {})))
@@ -63,6 +64,7 @@ async def test_over_http_only_the_static_token_is_sent_and_nobody_is_named() -> 
     assert "alice" not in json.dumps([meta, *seen.headers])
 
 
+@pytest.mark.requirement("GW-41")
 async def test_over_http_without_a_token_none_is_sent() -> None:
     async with over_http(server()) as (remote, seen), held(remote_connection(remote.url)) as connection:
         assert await connection.call("get_one", {}, ALICE, 5) == 1
