@@ -72,8 +72,8 @@ class Vendor:
         taken = _OWN_PARAMETERS & {name for name, _ in parse_qsl(urlsplit(self.authorize_url).query)}
         yield bool(taken), "authorize_url: its query must not hold what the portal sends itself"
         yield not self.client_id or not self.client_id.isprintable(), "client_id: must be what the vendor registered"
-        secret = self.auth_method != "none"
-        yield secret != bool(self.client_secret), "client_secret: needed, unless auth_method is none"
+        proven = self.auth_method != "none"
+        yield proven != bool(self.client_secret), "client_secret: needed, unless auth_method is none"
         yield self.auth_method == "none" and not self.pkce, "pkce: must be on without a client_secret"
         yield not self.scopes, "scopes: name what to ask for"
         words = all(one and one.isascii() and one.isprintable() and " " not in one for one in self.scopes)
