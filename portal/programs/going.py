@@ -32,12 +32,17 @@ class Going:
         Cancelled in the moment in which it is taken, it is put back: nobody would ever end it.
         """
         taking = asyncio.create_task(pauses.claim(principal, paused.id, instance))
-        try:
-            claimed = await asyncio.shield(taking)
-        except asyncio.CancelledError:
+
+        async def abandon() -> None:
             with contextlib.suppress(SQLAlchemyError, Unsealable):
                 if (claimed := await taking) is not None:
                     await cls(pauses, principal, paused, claimed).put_back()
+
+        try:
+            claimed = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            # A task of its own, that goes on: who is cancelled may not get to await anything more.
+            await asyncio.shield(abandon())
             raise
         return None if claimed is None else cls(pauses, principal, paused, claimed)
 

@@ -71,6 +71,14 @@ async def _nothing_to_undo() -> bool:
     return False
 
 
+async def _broken_off(log: ProgramLog, error: BaseException, undo: Callable[[], Awaitable[bool]]) -> None:
+    """Record what ended a program before anybody hears of it, unless ``undo`` says that it is as it was before."""
+    if not await undo():
+        end = "cancelled" if isinstance(error, asyncio.CancelledError) else "unavailable"
+        with contextlib.suppress(AuditUnavailable):
+            await log.finish(end)
+
+
 Answer = Literal["yes", "no", "shown", "closed"]
 """What a person did with a Notice that their client showed; portal.endpoint.asking reads it."""
 
@@ -296,12 +304,8 @@ class Programs:
         except Revoked:
             ran, outcome, paused = _Ran(_REVOKED), _REVOKED, None
         except BaseException as error:
-            if await asyncio.shield(undo()):
-                raise
-            # Whatever ended it, the record says so before anybody hears of it.
-            end = "cancelled" if isinstance(error, asyncio.CancelledError) else "unavailable"
-            with contextlib.suppress(AuditUnavailable):
-                await asyncio.shield(log.finish(end))
+            # In one task that goes on by itself: whoever is cancelled here may not get to await a second thing.
+            await asyncio.shield(_broken_off(log, error, undo))
             raise
         await log.finish("paused" if paused is not None else _end(outcome))
         elapsed_ms = (time.perf_counter() - started) * 1000

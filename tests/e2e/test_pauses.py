@@ -21,7 +21,9 @@ from mcp.client.streamable_http import streamable_http_client
 
 from tests.asking import agent, ask, eventually
 from tests.running import Running, portal
-from tests.store.databases import SERVER
+from tests.store.databases import SERVER, postgresql
+
+__all__ = ["postgresql"]  # a database of this file's own
 
 CONFIG = """
 [auth.local_person]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from sqlalchemy import text
 
@@ -26,6 +27,7 @@ ASKING = """\
 @ask("Dropping cannot be undone.")
 permit (principal in Role::"writer", action == Action::"destructive", resource);
 """
+Cancelled = Callable[[Coroutine[Any, Any, str], asyncio.Event], Awaitable[None]]
 ADA = replace(WRITER, grant_id="grant-1", client_name="An agent")
 ME = Person.of(ADA)
 DROP = "import desk\nawait desk.add_item(name='a')\nprint('so far')\nr = await desk.drop_item(name='a')\n[r, 'done']"
@@ -410,41 +412,93 @@ async def test_without_a_worker_it_waits_on_and_nothing_is_lost(
     assert stand.desk.called == ["add_item", "drop_item"]
 
 
+async def by_task(work: Coroutine[Any, Any, str], when: asyncio.Event) -> None:
+    going = asyncio.create_task(work)
+    await when.wait()
+    going.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await going
+
+
+async def by_scope(work: Coroutine[Any, Any, str], when: asyncio.Event) -> None:
+    """As the endpoint's transport does: who is cancelled so is cancelled again at whatever they await next."""
+
+    async def stop() -> None:
+        await when.wait()
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(stop)
+        await work
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("cancelled", [by_task, by_scope])
+@pytest.mark.parametrize("where", ["sandbox", "claim"])
 async def test_a_client_that_goes_away_before_the_first_call_loses_nothing(
-    stand: Standing, monkeypatch: pytest.MonkeyPatch
+    stand: Standing, monkeypatch: pytest.MonkeyPatch, cancelled: Cancelled, where: str
 ) -> None:
     begun, pause_id = asyncio.Event(), await pause(stand)
+    claim = stand.pauses.claim
 
     async def slow(*_: Any) -> Outcome:
         begun.set()
         await asyncio.sleep(60)
         return Outcome()
 
+    async def slow_claim(*arguments: Any) -> Any:
+        claimed = await claim(*arguments)
+        begun.set()
+        await asyncio.sleep(0.1)
+        return claimed
+
     await decide(stand, pause_id)
-    monkeypatch.setattr(stand.sandbox, "resume", slow)
-    going = asyncio.create_task(resume(stand, pause_id))
-    await begun.wait()
-    going.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await going
-    assert await rows(stand) == [("approved", True, True)]
+    if where == "sandbox":
+        monkeypatch.setattr(stand.sandbox, "resume", slow)
+    else:
+        monkeypatch.setattr(stand.pauses, "claim", slow_claim)
+    await cancelled(resume(stand, pause_id), begun)
+
+    async def is_back() -> bool:
+        return await rows(stand) == [("approved", True, True)]
+
+    await until(is_back)
     assert await stand.recorded() == ["paused"]
+    monkeypatch.undo()
+    await resume(stand, pause_id)
+    assert stand.desk.called == ["add_item", "drop_item"]
 
 
-async def test_a_client_that_goes_away_after_it_ends_the_program(stand: Standing) -> None:
-    code = (
-        "import asyncio, desk\ntry:\n    await desk.drop_item(name='a')\nexcept RuntimeError: pass\nawait desk.wait()"
-    )
+@pytest.mark.parametrize("cancelled", [by_task, by_scope])
+async def test_a_client_that_goes_away_after_it_ends_the_program(stand: Standing, cancelled: Cancelled) -> None:
+    code = "import desk\ntry:\n    await desk.drop_item(name='a')\nexcept RuntimeError: pass\nawait desk.wait()"
     pause_id = await pause(stand, code)
     await decide(stand, pause_id)
-    going = asyncio.create_task(resume(stand, pause_id))
-    await stand.desk.waiting.wait()
-    going.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await going
-    assert await stand.recorded() == ["cancelled"]
+    await cancelled(resume(stand, pause_id), stand.desk.waiting)
+
+    async def is_recorded() -> bool:
+        return await stand.recorded() == ["cancelled"]
+
+    await until(is_recorded)
     assert (await resume(stand, pause_id)).startswith("failed: cancelled · 2 calls")
     assert stand.desk.called == ["drop_item", "wait"]
+
+
+@pytest.mark.parametrize("cancelled", [by_task, by_scope])
+async def test_a_client_that_goes_away_from_a_program_that_never_waited_ends_it(
+    stand: Standing, cancelled: Cancelled
+) -> None:
+    await cancelled(stand.run("import desk\nawait desk.wait()", ADA), stand.desk.waiting)
+
+    async def is_recorded() -> bool:
+        return await stand.recorded() == ["cancelled"]
+
+    await until(is_recorded)
 
 
 async def test_an_answer_in_the_client_counts_only_where_settings_let_it(stand: Standing, tmp_path: Path) -> None:
