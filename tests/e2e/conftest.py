@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.store.databases import postgresql
+from tests.store.databases import own_postgresql as postgresql
 
 __all__ = ["postgresql"]

@@ -15,9 +15,7 @@ from tests.load.logins import config, shared
 from tests.person import Agent
 from tests.provider import serving
 from tests.running import Running, free_port, portal
-from tests.store.databases import SERVER, postgresql
-
-__all__ = ["postgresql"]
+from tests.store.databases import SERVER
 
 WAITING = "import slow\n# {mark}\nawait slow.wait_for(seconds=50)"
 SLOW = '\n[upstreams.slow]\nmodule = "tests.upstreams.slow"\n'

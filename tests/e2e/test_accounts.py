@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -73,6 +74,14 @@ async def run(running: Running, token: str) -> str:
         return (await ask(client, "execute", code=PROGRAM))[0]
 
 
+async def resume(running: Running, token: str, paused: str) -> str:
+    """Go on with a program as its reply says."""
+    found = re.search(r'resume="(\w+)"', paused)
+    assert found is not None, paused
+    async with agent(running, token) as client:
+        return (await ask(client, "execute", resume=found[1]))[0]
+
+
 async def test_two_replicas_refresh_one_persons_token_once(tmp_path: Path, postgresql: str) -> None:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
@@ -97,12 +106,14 @@ async def test_two_replicas_refresh_one_persons_token_once(tmp_path: Path, postg
             found = await asyncio.to_thread(one.command, "search", "add a note")
             hint = f"notes: your account is not connected; open {base}/connect/notes first"
             assert hint in found.stdout
-            refused = await run(one, token)
-            assert f"Your notes account is not connected: open {base}/connect/notes, then run" in refused
+            paused = await run(one, token)
+            assert paused.startswith("paused")
+            assert f"connect your notes account at {base}/connect/notes" in paused
             accounts.change(expires_in=1)  # due at once ...
             page = await asyncio.to_thread(connect, one, base, "grace")
             assert page.url == f"{base}/connections"
             accounts.change(expires_in=7_200)  # ... and after one refresh not for two hours
+            assert "grace" in await resume(two, token, paused)
             texts = await asyncio.gather(*(run(replica, token) for replica in [one, two] * 4))
             assert all("grace" in text for text in texts), texts
             assert (accounts.refreshes, accounts.reused) == (1, 0)
@@ -162,10 +173,12 @@ async def test_a_server_in_a_process_of_its_own_acts_as_who_calls_it(tmp_path: P
 
         with ExitStack() as stack:
             running, token = await asyncio.to_thread(started, stack)
-            assert f"not connected: open {issuer}/connect/notes, then run" in await run(running, token)
+            paused = await run(running, token)
+            assert f"connect your notes account at {issuer}/connect/notes" in paused
             await asyncio.to_thread(connect, running, issuer, "ada")
+            assert "ada" in await resume(running, token, paused)
             assert "ada" in await run(running, token)
             page = await asyncio.to_thread(disconnect, running)
             assert "confirmed" in page.words
-            assert "not connected" in await run(running, token)
+            assert "connect your notes account" in await run(running, token)
             assert accounts.revoked == 1

@@ -21,7 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from tests.asking import agent, ask, eventually
 from tests.running import Running, portal
-from tests.store.databases import SERVER, postgresql
+from tests.store.databases import SERVER
 
 __all__ = ["postgresql"]  # a database of this file's own
 

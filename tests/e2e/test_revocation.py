@@ -14,9 +14,7 @@ import pytest
 from shared_auth import opaque
 from tests.asking import agent, ask, eventually
 from tests.running import Running, portal
-from tests.store.databases import SERVER, postgresql
-
-__all__ = ["postgresql"]
+from tests.store.databases import SERVER
 
 SECRET = "mps_of-the-build"
 CONFIG = f"""

@@ -18,6 +18,16 @@ SERVER = "host=127.0.0.1 user=postgres connect_timeout=3"
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """Yield the name of a new database, dropped afterwards. Skips without a server, except in CI: there it must be."""
+    yield from _new()
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[str]:
+    """As ``postgresql``, for one test alone."""
+    yield from _new()
+
+
+def _new() -> Iterator[str]:
     with ExitStack() as stack:
         try:
             name = stack.enter_context(temporary_postgresql())
