@@ -10,6 +10,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from servers._kit.oauth_emulator import CLIENT_ID, CLIENT_SECRET, GITLAB, OAuthEmulator
 from servers._template.emulator import emulator
@@ -73,6 +74,7 @@ async def run(running: Running, token: str) -> str:
         return (await ask(client, "execute", code=PROGRAM))[0]
 
 
+@pytest.mark.requirement("VG-04", "VG-05", "VG-07")
 async def test_two_replicas_refresh_one_persons_token_once(tmp_path: Path, postgresql: str) -> None:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
@@ -148,6 +150,7 @@ def serving(url: str, issuer: str, folder: Path, vendor: str) -> Iterator[None]:
         process.wait(20)
 
 
+@pytest.mark.requirement("VG-02", "VG-04", "VG-09")
 async def test_a_server_in_a_process_of_its_own_acts_as_who_calls_it(tmp_path: Path) -> None:
     url, port = f"http://127.0.0.1:{free_port()}/mcp", free_port()
     issuer = f"http://127.0.0.1:{port}"
