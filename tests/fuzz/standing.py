@@ -243,8 +243,8 @@ class Standing:
         kept = re.search(r"r_\w+", (await programs.execute(principal, "save(1)")).text)
         assert found is not None
         assert kept is not None
-        form = hidden(await flow.browser.get(f"/programs/{found[1]}"), "form")
-        return {"pause": found[1], "pause_form": form, "result": kept[0]}
+        asked = await flow.browser.get(f"/programs/{found[1]}")
+        return {"pause": found[1], "pause_form": hidden(asked, "form"), "result": kept[0]}
 
     async def _local(self, flow: Connecting) -> dict[str, str]:
         await flow.sign_in()
