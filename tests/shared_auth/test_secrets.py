@@ -118,9 +118,7 @@ def test_no_secret_is_compared_with_an_equals_sign() -> None:
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
                 seen += 1
                 sides = [str(_name(one)) for one in (node.left, node.comparators[0])]
-                assert any(side.isupper() for side in sides) or not SECRET_NAMES & set(sides), (
-                    f"{path}:{node.lineno}"
-                )
+                assert any(side.isupper() for side in sides) or not SECRET_NAMES & set(sides), f"{path}:{node.lineno}"
     assert seen > 50
 
 
