@@ -77,13 +77,6 @@ def test_an_id_stands_once() -> None:
         read(line * 2)
 
 
-def test_what_is_not_promised_yet_is_in_the_same_form() -> None:
-    later = read((ROOT / "tests" / "conformance" / "requirements_vault.md").read_text(encoding="utf-8"))
-    assert later
-    assert not set(later) & set(PROMISED)
-    assert not set(later) & set(NAMED), "it has a test: move it to shared_auth/REQUIREMENTS.md"
-
-
 def test_the_page_of_deviations_is_fresh() -> None:
     spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
     assert spec is not None

@@ -44,6 +44,7 @@ def rows(name: str, query: str) -> list[tuple[object, ...]]:
         return database.execute(query.encode()).fetchall()
 
 
+@pytest.mark.requirement("AS-141", "SH-04")
 async def test_who_is_put_out_by_an_operator_is_out_everywhere_and_it_is_on_record(
     replicas: tuple[Running, Running], postgresql: str
 ) -> None:

@@ -8,9 +8,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psycopg
+import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from servers._kit.oauth_emulator import CLIENT_ID, CLIENT_SECRET, GITLAB, OAuthEmulator
 from servers._template.emulator import emulator
@@ -18,6 +22,7 @@ from shared_auth import opaque
 from tests.asking import agent, ask, eventually
 from tests.clients.browser import Browser, Page
 from tests.running import ROOT, Running, free_port, portal
+from tests.store.databases import SERVER
 from tests.upstream.serving import on_port
 
 SECRET = "mps_of-the-notes-server"
@@ -47,11 +52,43 @@ server = "notes"
 PROGRAM = "import notes\n(await notes.add_note(title='t', text='.'))['author']"
 
 
+@dataclass
+class Vendor:
+    """GitLab's accounts before the notes of a vendor, and everything that was ever sent there."""
+
+    accounts: OAuthEmulator = field(default_factory=lambda: OAuthEmulator(GITLAB))
+    sent: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._app = emulator(self.accounts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def listening() -> Message:
+            message = await receive()
+            self.sent.append(repr(message))
+            return message
+
+        self.sent.append(repr(scope))
+        await self._app(scope, listening, send)
+
+    def tokens(self) -> set[str]:
+        """Return every token that it has given."""
+        families = self.accounts._families
+        return {token for family in families for token in (*family.access, family.refresh, *family.spent)}
+
+
 @asynccontextmanager
-async def vendor() -> AsyncIterator[tuple[OAuthEmulator, str]]:
-    accounts = OAuthEmulator(GITLAB)
-    async with on_port(emulator(accounts)) as remote:
-        yield accounts, remote.url.removesuffix("/mcp")
+async def vendor() -> AsyncIterator[tuple[Vendor, str]]:
+    found = Vendor()
+    async with on_port(found) as remote:
+        yield found, remote.url.removesuffix("/mcp")
+
+
+def stored(name: str) -> str:
+    """Return all that the database holds, as text."""
+    with psycopg.connect(f"{SERVER} dbname={name}") as database:
+        tables = database.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        return repr([database.execute(f'SELECT * FROM "{table}"'.encode()).fetchall() for (table,) in tables])
 
 
 def connect(running: Running, base: str, person: str) -> Page:
@@ -69,19 +106,21 @@ def disconnect(running: Running) -> Page:
         return browser.press(browser.open(f"{running.base}/connections"), "Disconnect")
 
 
-async def run(running: Running, token: str) -> str:
+async def run(running: Running, token: str, **arguments: str) -> str:
     async with agent(running, token) as client:
-        return (await ask(client, "execute", code=PROGRAM))[0]
+        return (await ask(client, "execute", **(arguments or {"code": PROGRAM})))[0]
 
 
-async def resume(running: Running, token: str, paused: str) -> str:
-    """Go on with a program as its reply says."""
-    found = re.search(r'resume="(\w+)"', paused)
-    assert found is not None, paused
-    async with agent(running, token) as client:
-        return (await ask(client, "execute", resume=found[1]))[0]
+def waiting(text: str, where: str) -> str:
+    """Return the id of the program that waits for its person to connect an account at ``where``."""
+    assert text.startswith("paused")
+    assert f"connect your notes account at {where}" in text
+    found = re.search(r'resume="([0-9a-f]+)"', text)
+    assert found is not None, text
+    return found[1]
 
 
+@pytest.mark.requirement("VG-04", "VG-05", "VG-07")
 async def test_two_replicas_refresh_one_persons_token_once(tmp_path: Path, postgresql: str) -> None:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
@@ -91,7 +130,8 @@ async def test_two_replicas_refresh_one_persons_token_once(tmp_path: Path, postg
         "public_url": base,
         "allowed_hosts": '["127.0.0.1:*"]',
     }
-    async with vendor() as (accounts, address):
+    async with vendor() as (there, address):
+        accounts = there.accounts
         config = INSIDE.replace("{vendor}", address)
 
         def started(stack: ExitStack) -> tuple[Running, Running, str]:
@@ -107,15 +147,14 @@ async def test_two_replicas_refresh_one_persons_token_once(tmp_path: Path, postg
             hint = f"notes: your account is not connected; open {base}/connect/notes first"
             assert hint in found.stdout
             paused = await run(one, token)
-            assert paused.startswith("paused")
-            assert f"connect your notes account at {base}/connect/notes" in paused
+            pause_id = waiting(paused, f"{base}/connect/notes")
             accounts.change(expires_in=1)  # due at once ...
             page = await asyncio.to_thread(connect, one, base, "grace")
             assert page.url == f"{base}/connections"
             accounts.change(expires_in=7_200)  # ... and after one refresh not for two hours
-            assert "grace" in await resume(two, token, paused)
             texts = await asyncio.gather(*(run(replica, token) for replica in [one, two] * 4))
             assert all("grace" in text for text in texts), texts
+            assert "grace" in await run(two, token, resume=pause_id)
             assert (accounts.refreshes, accounts.reused) == (1, 0)
 
             assert hint not in (await asyncio.to_thread(one.command, "search", "add a note")).stdout
@@ -131,9 +170,12 @@ async def test_two_replicas_refresh_one_persons_token_once(tmp_path: Path, postg
             assert "1 vendor grants revoked" in revoked.stdout
             assert accounts.revoked == 1
             logs = one.log.read_text() + two.log.read_text()
-        held = {token for family in accounts._families for token in (*family.access, family.refresh, *family.spent)}
-        assert held
-        assert not [secret for secret in (*held, CLIENT_SECRET) if secret in logs]
+            record = await asyncio.to_thread(stored, postgresql)
+        assert "add_note" in record
+        assert len(there.tokens()) == 3  # the pair, and the refresh token that it was made from
+        told = "\n".join((logs, record, *texts, paused, page.words, checked.stdout, revoked.stdout))
+        assert not [secret for secret in (*there.tokens(), CLIENT_SECRET) if secret in told]
+        assert not [one for one in there.sent if token in one]
 
 
 @contextmanager
@@ -159,10 +201,12 @@ def serving(url: str, issuer: str, folder: Path, vendor: str) -> Iterator[None]:
         process.wait(20)
 
 
+@pytest.mark.requirement("VG-02", "VG-04", "VG-09")
 async def test_a_server_in_a_process_of_its_own_acts_as_who_calls_it(tmp_path: Path) -> None:
     url, port = f"http://127.0.0.1:{free_port()}/mcp", free_port()
     issuer = f"http://127.0.0.1:{port}"
-    async with vendor() as (accounts, address):
+    async with vendor() as (there, address):
+        accounts = there.accounts
         config = OUTSIDE.replace("{vendor}", address).replace("{url}", url)
 
         def started(stack: ExitStack) -> tuple[Running, str]:
@@ -173,12 +217,13 @@ async def test_a_server_in_a_process_of_its_own_acts_as_who_calls_it(tmp_path: P
 
         with ExitStack() as stack:
             running, token = await asyncio.to_thread(started, stack)
-            paused = await run(running, token)
-            assert f"connect your notes account at {issuer}/connect/notes" in paused
+            pause_id = waiting(await run(running, token), f"{issuer}/connect/notes")
             await asyncio.to_thread(connect, running, issuer, "ada")
-            assert "ada" in await resume(running, token, paused)
+            assert "ada" in await run(running, token, resume=pause_id)
             assert "ada" in await run(running, token)
             page = await asyncio.to_thread(disconnect, running)
             assert "confirmed" in page.words
-            assert "connect your notes account" in await run(running, token)
+            waiting(await run(running, token), f"{issuer}/connect/notes")
             assert accounts.revoked == 1
+        assert there.tokens()
+        assert not [one for one in there.sent if token in one]

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 import httpx2
+import pytest
 from mcp import Client
 from mcp.client.auth.extensions.identity_assertion import IdentityAssertionOAuthProvider
 from mcp.client.streamable_http import streamable_http_client
@@ -35,6 +36,7 @@ secret_hash = "{opaque.digest(DESK_SECRET)}"
 """
 
 
+@pytest.mark.requirement("AS-140")
 async def test_the_sdk_signs_in_with_an_assertion_and_nobody_is_asked(tmp_path: Path) -> None:
     async with serving() as provider:
         standing = portal(tmp_path, config(provider.issuer))

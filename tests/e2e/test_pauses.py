@@ -23,8 +23,6 @@ from tests.asking import agent, ask, eventually
 from tests.running import Running, portal
 from tests.store.databases import SERVER
 
-__all__ = ["postgresql"]  # a database of this file's own
-
 CONFIG = """
 [auth.local_person]
 groups = ["portal-writers"]
@@ -70,6 +68,7 @@ def id_in(text: str) -> str:
     return found[1]
 
 
+@pytest.mark.requirement("RS-72", "RS-74")
 async def test_a_program_outlives_the_portal_that_paused_it(tmp_path: Path, postgresql: str) -> None:
     shared = {
         "database_url": f"postgresql+psycopg://postgres@127.0.0.1/{postgresql}",
@@ -189,6 +188,7 @@ async def test_a_person_who_closes_the_page_has_decided_nothing(running: Running
         assert id_in(text) in person.get("/programs").text
 
 
+@pytest.mark.requirement("RS-73")
 async def test_revoking_the_grant_ends_what_waits(running: Running) -> None:
     async with agent(running, running.token()) as client:
         text, _ = await ask(client, "execute", code=ADD.format(title="revoked"))

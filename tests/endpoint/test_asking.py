@@ -104,6 +104,7 @@ async def test_the_same_request_with_our_state_goes_on_and_never_runs_the_code(
     assert behind.programs == []
 
 
+@pytest.mark.requirement("RS-78")
 @pytest.mark.parametrize("state", ["", "x", "carried-state"])
 async def test_a_state_of_any_kind_never_runs_the_code(state: str) -> None:
     behind = waiting()

@@ -10,7 +10,8 @@ from urllib.parse import quote_plus
 
 from hypothesis import strategies as st
 
-from tests.fuzz.standing import CANARY, DEVICE, HOST, HOSTILE, WEB, Asked
+from portal.programs.presenting import URI
+from tests.fuzz.standing import CANARY, DEVICE, EXCHANGE, HOST, HOSTILE, JWT_BEARER, SITE, WEB, Asked
 from tests.shared_auth.flow import CALLBACK, CHALLENGE, ISSUER, RESOURCE, VERIFIER
 from tests.shared_auth.headless import SECRET
 
@@ -89,6 +90,8 @@ NAMES = (
         "user_code",
     ),
     *("iss", "error", "response_type", "response_mode", "prompt", "request", "access_token", HOSTILE, ""),
+    *("form", "form_token", "call-1", "end", "grant_id", "subject", "confirmation", "site", "assertion"),
+    *("logout_token", "subject_token", "subject_token_type", "requested_token_type", "audience"),
 )
 HEADERS = (
     *(
@@ -174,6 +177,15 @@ def templates(held: Mapping[str, str]) -> list[Template]:
         "code_verifier": VERIFIER,
     }
     monitor = {"client_id": "monitor", "client_secret": SECRET}
+    waiting, boards = f"/programs/{held['pause']}", {"form_token": held["form_token"]}
+    ending = {"token": held["access_form"], "end": "mine", "grant_id": "mpg_unknown"}
+    exchanging = {
+        "grant_type": EXCHANGE,
+        "client_id": "boards-server",
+        "client_secret": SECRET,
+        "subject_token": held["access"],
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+    }
     return [
         Template("/mcp", "POST", data=_call({"queries": ["notes"]}), headers=bearer),
         Template("/mcp", "POST", data=_call({"queries": ["notes"]}, modern=True), headers=modern),
@@ -206,6 +218,24 @@ def templates(held: Mapping[str, str]) -> list[Template]:
         Template("/sign-in", "POST", form={"code": held["link"]}, cookies=cookies, headers=ours),
         Template("/sign-in/callback", query={"state": held["state"], "code": held["their_code"], "iss": "https://login.example"}, cookies=cookies),
         Template("/sign-out", "POST", form={}, cookies="portal_session_8300=mpw_of_nobody", headers=ours),
+        Template("/sign-in/logout", "POST", form={"logout_token": held["logout"]}),
+        Template("/token", "POST", form={"grant_type": JWT_BEARER, "client_id": "desk", "client_secret": SECRET, "assertion": held["assertion"]}),
+        Template("/token", "POST", form=exchanging),
+        Template("/mcp", "POST", data=_call({"resume": held["pause"]}, name="execute"), headers=bearer),
+        Template("/mcp", "POST", data=_read(URI + held["result"]), headers=bearer),
+        Template("/programs", cookies=cookies),
+        Template(waiting, cookies=cookies),
+        Template(waiting, "POST", form={"form": held["pause_form"], "decision": "refuse"}, cookies=cookies, headers=ours),
+        Template("/access", cookies=cookies),
+        Template("/access", "POST", form=ending, cookies=cookies, headers=ours),
+        Template("/access", "POST", form=ending | {"end": "person", "subject": "nobody"}, cookies=cookies, headers=ours),
+        Template("/connections", cookies=cookies),
+        Template("/connect/boards", cookies=cookies),
+        Template("/connect/boards", "POST", form=boards, cookies=cookies, headers=ours),
+        Template("/connect/callback", query={"state": held["way"], "code": held["vendor_code"]}, cookies=cookies),
+        Template("/connect/boards/site", cookies=cookies),
+        Template("/connect/boards/site", "POST", form=boards | {"site": SITE}, cookies=cookies, headers=ours),
+        Template("/disconnect/boards", "POST", form=boards, cookies=cookies, headers=ours),
         Template("/nowhere"),
     ]  # fmt: skip
 
@@ -218,6 +248,10 @@ def _call(arguments: Any, *, name: str = "search", modern: bool = False) -> Any:
             "io.modelcontextprotocol/clientCapabilities": {},
         }
     return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+
+def _read(uri: str) -> Any:
+    return {"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri}}
 
 
 class Draft:

@@ -6,23 +6,41 @@ import asyncio
 import contextlib
 import functools
 import logging
+import re
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 
 from portal.app import Portal, open_portal
-from portal.sections import AuthClient, AuthSection, DocumentsSection, OidcSection, Person, SandboxSection, Upstream
+from portal.sections import (
+    AuthClient,
+    AuthSection,
+    DocumentsSection,
+    OidcSection,
+    Person,
+    PolicySection,
+    SandboxSection,
+    Upstream,
+    VendorSection,
+)
 from portal.settings import PortalSettings
-from shared_auth import opaque
+from servers._kit.oauth_emulator import CLIENT_ID as PORTAL_ID
+from servers._kit.oauth_emulator import CLIENT_SECRET as PORTAL_SECRET
+from shared_auth import jose, opaque
+from shared_auth.principal import Principal
 from shared_auth.service import Auth
 from tests.shared_auth.company import CLIENT_ID, CLIENT_SECRET, LOGIN, Company
-from tests.shared_auth.flow import CALLBACK, Clock, Flow, hidden, query_of
+from tests.shared_auth.flow import CALLBACK, Clock, hidden, query_of
 from tests.shared_auth.headless import KEY, SECRET
+from tests.shared_auth.test_id_jag import assertion
+from tests.shared_auth.test_logout import logout_token
+from tests.shared_auth.vendors import Connecting, Vendors
 
 T = TypeVar("T")
 
@@ -31,10 +49,18 @@ CANARY = "zqx7k"
 HOSTILE = f"{CANARY}<\"'&>{CANARY}"
 """Where this comes back as it is, a page can be written by whoever sent it. Agents and people are called so here."""
 
+ADD = f"import notes\nawait notes.add_note(title={HOSTILE!r}, text='.')"
+"""What waits for a person's yes."""
+
 WEB = "https://app.example/callback"
 HOST = b"127.0.0.1:8300"
 DOCUMENT = "https://agent.example/oauth/client.json"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+OPERATORS = "portal-writers"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ASKING = '@id("asks") @ask("Notes are read by everybody.") permit (principal, action == Action::"write", resource);'
+SITE = "11111111-aaaa"
 WAYS = ("local", "provider")
 PACE_S = 2.0
 """What passes between two requests, so that not every one is too fast."""
@@ -76,32 +102,58 @@ def settings(folder: Path, way: str) -> PortalSettings:
         "nightly": AuthClient(grant_types=["client_credentials"], jwks=[public]),
         "editor": AuthClient(grant_types=["authorization_code", "refresh_token"], redirect_uris=[CALLBACK]),
         "terminal": AuthClient(grant_types=[DEVICE, "refresh_token"]),
+        "boards-server": AuthClient(
+            grant_types=[EXCHANGE],
+            server="boards",
+            auth_method="client_secret_post",
+            secret_hash=opaque.digest(SECRET),
+        ),
         "monitor": AuthClient(introspect=True, auth_method="client_secret_post", secret_hash=opaque.digest(SECRET)),
     }
+    if way == "provider":
+        clients["desk"] = AuthClient(
+            grant_types=[JWT_BEARER], auth_method="client_secret_post", secret_hash=opaque.digest(SECRET)
+        )
     seeded = {DOCUMENT: {"client_name": "Published agent", "redirect_uris": ["http://localhost/callback"]}}
-    provider = OidcSection(issuer=LOGIN, client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
+    provider = OidcSection(issuer=LOGIN, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, identity_assertions=True)
+    policy = folder / "asking.cedar"
+    policy.write_text(ASKING, encoding="utf-8")
+    jira = VendorSection(
+        preset="jira",
+        host="https://jira.example",
+        client_id=PORTAL_ID,
+        client_secret=PORTAL_SECRET,
+        sites_url="{host}/oauth/token/accessible-resources",
+    )
     return PortalSettings(
         data_dir=folder,
+        policy=PolicySection(files=[policy]),
         sandbox=SandboxSection(jail="degrade", min_workers=1, engine="monty"),
         auth=AuthSection(
             clients=clients,
-            local_person=Person(name=HOSTILE, email=HOSTILE),
+            local_person=Person(name=HOSTILE, email=HOSTILE, groups=[OPERATORS]),
+            admin_groups=[OPERATORS],
             client_documents=DocumentsSection(enabled=True, fetch=False, seeded=seeded),
             oidc=None if way == "local" else provider,
         ),
-        upstreams={"notes": Upstream(module="servers._template", summary=HOSTILE)},
+        upstreams={
+            "notes": Upstream(module="servers._template", summary=HOSTILE),
+            "boards": Upstream(module="servers._template", summary=HOSTILE, credential="person", oauth=jira),
+        },
     )
 
 
 class Standing:
     """A portal that goes on between requests, and what a person and an agent hold at it."""
 
-    def __init__(self, portal: Portal, company: Company, clock: Clock) -> None:
+    def __init__(self, portal: Portal, company: Company, vendors: Vendors, clock: Clock) -> None:
         self.portal = portal
         self.company = company
+        self.vendors = vendors
         self.clock = clock
         self.issuer = portal.settings.issuer
         self.held: dict[str, str] = {}
+        self._agent: Principal | None = None
 
     async def ask(self, asked: Asked) -> Answer:
         """Return the answer of the application. Raises whatever comes out of it."""
@@ -144,7 +196,8 @@ class Standing:
     async def renew(self) -> None:
         """Take everything anew that a person and an agent can hold: some of it is spent by being used."""
         self.clock.advance(120)
-        flow = Flow(self.portal.auth, self.clock, self.portal.app, self.issuer)  # type: ignore[arg-type]
+        app: Any = self.portal.app
+        flow = Connecting(self.portal.auth, self.clock, app, self.issuer, vendors=self.vendors)
         async with flow.agent, flow.browser:
             client = (await flow.register(client_name=HOSTILE))["client_id"]
             web = (await flow.register(client_name=HOSTILE, redirect_uris=[WEB]))["client_id"]
@@ -159,14 +212,45 @@ class Standing:
             held |= {"device": started["device_code"], "user_code": started["user_code"]}
             page = await flow.browser.post("/device", data={"user_code": started["user_code"]})
             held["device_consent"] = hidden(page, "consent")
+            held |= await self._connected(flow) | await self._waiting(flow, tokens["access_token"])
+            held["access_form"] = hidden(await flow.browser.get("/access"), "token")
             held["cookies"] = "; ".join(f"{one.name}={one.value}" for one in flow.browser.cookies.jar)
+        held["logout"] = logout_token(self.company, sub="nobody-here")
+        held["assertion"] = assertion(self.company)
         self.held = held
 
-    async def _local(self, flow: Flow) -> dict[str, str]:
+    async def _connected(self, flow: Connecting) -> dict[str, str]:
+        """Connect an account, and leave for the vendor a second time: that one stays open."""
+        assert (await flow.connect("boards")).status_code == 303
+        form = hidden(await flow.browser.get("/connections"), "form_token")
+        back = await flow.agree((await flow.leave("boards")).headers["location"])
+        return {"form_token": form, "way": query_of(back)["state"], "vendor_code": query_of(back)["code"]}
+
+    async def _waiting(self, flow: Connecting, access: str) -> dict[str, str]:
+        """Have a program wait for the person, and one keep a result. Only so many may wait: the last one first."""
+        programs = self.portal.programs
+        claims = jose.claimed(access)
+        principal = Principal(self.issuer, claims["sub"], claims["client_id"], claims["gid"], frozenset({"mcp"}))
+        if "pause" in self.held:
+            page = await flow.browser.get(f"/programs/{self.held['pause']}")
+            if 'value="refuse"' in page.text:
+                form = {"form": hidden(page, "form"), "decision": "refuse"}
+                await flow.browser.post(f"/programs/{self.held['pause']}", data=form)
+            assert self._agent is not None
+            await programs.resume(self._agent, self.held["pause"])
+        self._agent = principal
+        found = re.search(r'resume="([0-9a-f]+)"', (await programs.execute(principal, ADD)).text)
+        kept = re.search(r"r_\w+", (await programs.execute(principal, "save(1)")).text)
+        assert found is not None
+        assert kept is not None
+        asked = await flow.browser.get(f"/programs/{found[1]}")
+        return {"pause": found[1], "pause_form": hidden(asked, "form"), "result": kept[0]}
+
+    async def _local(self, flow: Connecting) -> dict[str, str]:
         await flow.sign_in()
         return {"link": (await flow.auth.sign_in_link()).partition("code=")[2], "state": "mpo_none", "their_code": "x"}
 
-    async def _abroad(self, flow: Flow) -> dict[str, str]:
+    async def _abroad(self, flow: Connecting) -> dict[str, str]:
         left = (await flow.browser.post("/sign-in")).headers["location"]
         assert (await flow.browser.get(self.company.comes_back(left))).status_code == 303
         left = (await flow.browser.post("/sign-in")).headers["location"]
@@ -204,11 +288,20 @@ async def opened(folder: Path, way: str) -> AsyncIterator[Standing]:
     """Yield a portal whose provider, names and clock are ours."""
     clock = Clock()
     company = Company(clock, claims={"name": HOSTILE, "email": HOSTILE})
+    vendors = Vendors(clock)
+    vendors.add("jira").change(site_list=({"id": SITE, "name": HOSTILE}, {"id": "2", "name": HOSTILE, "url": HOSTILE}))
+
+    async def elsewhere(request: httpx.Request) -> httpx.Response:
+        there = company if request.headers["host"] == "login.example" else vendors
+        return await there.transport.handle_async_request(request)
+
     with pytest.MonkeyPatch.context() as patch:
-        made = functools.partial(Auth, clock=clock, transport=company.transport)
+        transport = httpx.MockTransport(elsewhere)
+        made = functools.partial(Auth, clock=clock, transport=transport, resolve=vendors.resolve)
         patch.setattr("portal.app.Auth", made)
         async with open_portal(settings(folder, way)) as portal:
-            standing = Standing(portal, company, clock)
+            portal.programs._resume_wait_s = 0.0
+            standing = Standing(portal, company, vendors, clock)
             await standing.renew()
             yield standing
 

@@ -89,6 +89,7 @@ async def test_without_a_yes_it_is_refused(
     assert [call.outcome for call in await program.recorded()] == ["asked", "refused"]
 
 
+@pytest.mark.requirement("RS-77")
 async def test_a_yes_does_not_outlive_what_policy_allows(
     audit: Audit, engine: AsyncEngine, policies: list[Path]
 ) -> None:
@@ -100,6 +101,7 @@ async def test_a_yes_does_not_outlive_what_policy_allows(
     assert strict.upstream.calls == []
 
 
+@pytest.mark.requirement("RS-77")
 async def test_a_tool_that_does_something_else_by_now_is_asked_about_again(
     audit: Audit, engine: AsyncEngine, policies: list[Path]
 ) -> None:

@@ -89,6 +89,7 @@ async def test_another_replica_reads_it_and_another_client_of_the_same_person_to
     assert (data, found.media_type) == (b"[1]", "text/plain")
 
 
+@pytest.mark.requirement("RS-70", "RS-72")
 @pytest.mark.parametrize("who", [BOB, replace(ADA, issuer="https://other.example"), replace(ADA, subject="Ada")])
 async def test_somebody_elses_handle_is_as_unknown_as_one_that_never_was(kept: Results, who: Principal) -> None:
     handle = await kept.keep(ADA, b"[1]")
@@ -101,12 +102,14 @@ async def test_somebody_elses_handle_is_as_unknown_as_one_that_never_was(kept: R
     assert await kept.mine(who, 10) == []
 
 
+@pytest.mark.requirement("RS-71")
 async def test_handles_are_all_different_and_hard_to_guess(kept: Results) -> None:
     found = {await kept.keep(ADA, b"1") for _ in range(50)}
     assert len(found) == 50
-    assert all(is_handle(handle) for handle in found)
+    assert all(is_handle(handle) and len(handle) == 28 for handle in found)  # 26 letters of 32
 
 
+@pytest.mark.requirement("RS-73")
 async def test_it_ends_with_its_time_and_pruning_deletes_it(kept: Results, engine: AsyncEngine, clock: Clock) -> None:
     handle = await kept.keep(ADA, b"x" * 300_000)
     clock.ms += 59_999
@@ -170,6 +173,7 @@ async def test_many_are_listed_page_by_page_newest_first(kept: Results, clock: C
     assert len(found) == len(set(found))
 
 
+@pytest.mark.requirement("RS-75")
 async def test_the_database_shows_nothing_of_it(kept: Results, engine: AsyncEngine) -> None:
     secret = b"the salary of everybody"
     handle = await kept.keep(ADA, secret * 10_000)
@@ -182,6 +186,7 @@ async def test_the_database_shows_nothing_of_it(kept: Results, engine: AsyncEngi
     assert "salary" not in str(caught.value)
 
 
+@pytest.mark.requirement("RS-75")
 @pytest.mark.parametrize(
     "changes",
     [

@@ -89,6 +89,7 @@ async def test_each_loads_one_handle_after_the_other(both: Standing, engine: str
     assert await value(both, f"{engine}hs = [save(n) for n in range(5)]\nawait each(hs, load)") == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.requirement("RS-70")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("asked", ["{handle}", NEVER, "see {handle}", "", "r_é", "portal://results/{handle}"])
 async def test_somebody_elses_handle_reads_as_one_that_never_was(both: Standing, engine: str, asked: str) -> None:

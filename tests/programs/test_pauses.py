@@ -173,6 +173,7 @@ async def test_who_asks_early_is_kept_waiting_for_the_decision(tmp_path: Path) -
         assert stand.desk.called == ["add_item", "drop_item"]
 
 
+@pytest.mark.requirement("RS-70", "RS-72")
 @pytest.mark.parametrize(
     "other",
     [
@@ -190,6 +191,14 @@ async def test_to_anybody_else_it_is_not_there(stand: Standing, other: Principal
     assert await rows(stand) == [("approved", True, True)]
 
 
+@pytest.mark.requirement("RS-71")
+async def test_ids_are_random_and_each_is_another_one(stand: Standing) -> None:
+    found = {await pause(stand) for _ in range(5)}
+    assert len(found) == 5
+    assert all(re.fullmatch("[0-9a-f]{40}", pause_id) for pause_id in found)
+
+
+@pytest.mark.requirement("RS-70", "RS-74", "RS-76")
 async def test_only_its_person_can_decide_and_only_once(stand: Standing) -> None:
     pause_id = await pause(stand)
     for other in (Person("https://other.example", "ada"), Person(ME.issuer, "bob")):
@@ -201,6 +210,7 @@ async def test_only_its_person_can_decide_and_only_once(stand: Standing) -> None
     assert await rows(stand) == [("refused", True, True)]
 
 
+@pytest.mark.requirement("RS-74")
 async def test_a_second_resume_runs_nothing_and_tells_what_was_done(stand: Standing) -> None:
     pause_id = await pause(stand)
     await decide(stand, pause_id)
@@ -212,6 +222,7 @@ async def test_a_second_resume_runs_nothing_and_tells_what_was_done(stand: Stand
     assert stand.desk.called == ["add_item", "drop_item"]
 
 
+@pytest.mark.requirement("RS-74")
 async def test_of_many_at_once_exactly_one_goes_on(tmp_path: Path) -> None:
     async with asking(tmp_path, per_principal=20) as stand:
         pause_id = await pause(stand)
@@ -244,6 +255,7 @@ found"""
     assert [state for state, _, _ in await rows(stand)] == ["resumed", "resumed"]
 
 
+@pytest.mark.requirement("RS-73")
 async def test_after_its_time_it_does_not_go_on_and_nothing_is_left_of_it(tmp_path: Path) -> None:
     now_ms = 1_000_000
     async with asking(tmp_path, pausing={"life_s": 60.0, "now_ms": lambda: now_ms}) as stand:
@@ -261,6 +273,7 @@ async def test_after_its_time_it_does_not_go_on_and_nothing_is_left_of_it(tmp_pa
         assert stand.desk.called == ["add_item"] * 2
 
 
+@pytest.mark.requirement("RS-73")
 async def test_when_its_grant_ends_it_does_not_go_on(tmp_path: Path) -> None:
     gone: set[str] = set()
 
@@ -291,6 +304,7 @@ async def test_so_many_may_wait_and_the_next_is_ended_with_a_clear_limit(stand: 
     assert len(await stand.pauses.waiting(ME)) == 5
 
 
+@pytest.mark.requirement("RS-75")
 @pytest.mark.parametrize(
     "change",
     [
@@ -330,6 +344,7 @@ async def test_what_another_release_kept_is_refused_and_never_loaded(
     assert (await resume(stand, pause_id)).startswith("failed: lost")
 
 
+@pytest.mark.requirement("RS-75")
 async def test_the_database_shows_no_argument_and_no_value(stand: Standing, tmp_path: Path) -> None:
     await pause(stand, "import desk\nx = 'hun' + 'ter2'\nawait desk.drop_item(name=x)")
     content = b"".join(path.read_bytes() for path in tmp_path.glob("portal.db*"))
@@ -337,6 +352,7 @@ async def test_the_database_shows_no_argument_and_no_value(stand: Standing, tmp_
     assert b"hunter2" not in content
 
 
+@pytest.mark.requirement("RS-77")
 async def test_policy_is_asked_again_with_what_the_person_may_do_now(stand: Standing) -> None:
     code = "import desk\ntry:\n    await desk.drop_item(name='a')\nexcept LookupError as e:\n    r = str(e)\nr"
     pause_id = await pause(stand, code)
@@ -501,6 +517,7 @@ async def test_a_client_that_goes_away_from_a_program_that_never_waited_ends_it(
     await until(is_recorded)
 
 
+@pytest.mark.requirement("RS-76")
 async def test_an_answer_in_the_client_counts_only_where_settings_let_it(stand: Standing, tmp_path: Path) -> None:
     reply = await stand.programs.execute(ADA, DROP)
     assert reply.pause is not None
@@ -517,6 +534,7 @@ async def test_an_answer_in_the_client_counts_only_where_settings_let_it(stand: 
         assert other.desk.called == ["add_item", "drop_item"]
 
 
+@pytest.mark.requirement("RS-78")
 async def test_what_a_client_carries_back_fits_its_own_request_alone(stand: Standing) -> None:
     reply = await stand.programs.execute(ADA, DROP)
     assert reply.pause is not None

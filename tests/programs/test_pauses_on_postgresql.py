@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from portal.programs.pauses import Person
@@ -28,6 +29,7 @@ async def replicas(stack: AsyncExitStack, folder: Path, url: str) -> list[Standi
     return opened
 
 
+@pytest.mark.requirement("RS-74")
 async def test_of_many_at_once_one_goes_on_and_no_more_wait_than_may(tmp_path: Path, url: str) -> None:
     async with AsyncExitStack() as stack:
         first, second = await replicas(stack, tmp_path, url)

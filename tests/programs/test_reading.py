@@ -88,6 +88,7 @@ async def test_what_is_no_address_of_a_result_is_not_there(stand: Standing, read
     assert await records(stand) == []
 
 
+@pytest.mark.requirement("RS-70", "RS-72")
 async def test_another_persons_result_is_not_there_and_the_attempt_is_on_the_record(
     stand: Standing, reading: Reading
 ) -> None:

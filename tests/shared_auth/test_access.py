@@ -41,6 +41,7 @@ async def operated(settings: AuthSettings, engine: AsyncEngine, clock: Clock) ->
     return Flow(auth, clock, application(auth))
 
 
+@pytest.mark.requirement("AS-141")
 @BOTH
 async def test_a_person_sees_their_grants_and_ends_one(flow: Flow, engine: AsyncEngine) -> None:
     first, tokens = await flow.login(client_name="Agent one")
@@ -82,6 +83,7 @@ async def test_ending_all_of_ones_own_signs_out_and_leaves_other_people_alone(fl
     assert (await flow.call(elsewhere)).status_code == 200
 
 
+@pytest.mark.requirement("AS-142")
 async def test_a_grant_of_somebody_else_is_not_ended_and_looks_like_none(flow: Flow, engine: AsyncEngine) -> None:
     _, tokens = await flow.login()
     async with engine.begin() as connection:
@@ -94,6 +96,7 @@ async def test_a_grant_of_somebody_else_is_not_ended_and_looks_like_none(flow: F
     assert (await flow.call(tokens["access_token"])).status_code == 200
 
 
+@pytest.mark.requirement("AS-142")
 @pytest.mark.parametrize("form", [{}, {"end": "mine"}, {"end": "mine", "grant_id": " "}, {"end": "x"}])
 async def test_an_empty_name_ends_nothing(operated: Flow, form: dict[str, str]) -> None:
     _, tokens = await operated.login()
@@ -102,6 +105,7 @@ async def test_an_empty_name_ends_nothing(operated: Flow, form: dict[str, str]) 
     assert (await operated.call(tokens["access_token"])).status_code == 200
 
 
+@pytest.mark.requirement("AS-142")
 @pytest.mark.parametrize(
     "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
 )
@@ -113,6 +117,7 @@ async def test_another_site_cannot_end_anything(flow: Flow, headers: dict[str, s
     assert (await flow.call(tokens["access_token"])).status_code == 200
 
 
+@pytest.mark.requirement("AS-142")
 async def test_a_form_of_another_session_or_of_none_is_refused(flow: Flow) -> None:
     _, tokens = await flow.login()
     async with flow.client() as other:
@@ -127,6 +132,7 @@ async def test_a_form_of_another_session_or_of_none_is_refused(flow: Flow) -> No
     assert (await flow.call(tokens["access_token"])).status_code == 200
 
 
+@pytest.mark.requirement("AS-142")
 @pytest.mark.parametrize(
     "form",
     [
@@ -147,6 +153,7 @@ async def test_who_is_no_operator_ends_nobody_elses_access(
     assert await on_record(engine) == []
 
 
+@pytest.mark.requirement("AS-141")
 @BOTH
 async def test_an_operator_ends_a_persons_and_a_clients_access(operated: Flow, engine: AsyncEngine) -> None:
     client, tokens = await operated.login()
@@ -176,6 +183,7 @@ async def test_everybodys_access_ends_only_when_that_is_typed(operated: Flow, en
     assert await on_record(engine) == [("ada", None, None, None, 2)]
 
 
+@pytest.mark.requirement("AS-141")
 async def test_what_is_not_on_record_has_not_ended(flow: Flow, engine: AsyncEngine) -> None:
     _, tokens = await flow.login()
     async with engine.begin() as connection:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
+import hashlib
 import html
 import logging
 from ipaddress import ip_network
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 import pytest
@@ -55,6 +57,7 @@ async def somebody_else(flow: Connecting, engine: AsyncEngine) -> httpx.AsyncCli
     return browser
 
 
+@pytest.mark.requirement("VG-09", "VG-15")
 @BOTH
 async def test_a_person_connects_is_shown_so_and_disconnects(flow: Connecting) -> None:
     page = await flow.browser.get("/connections")
@@ -72,6 +75,7 @@ async def test_a_person_connects_is_shown_so_and_disconnects(flow: Connecting) -
         *("response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method")
     }
     assert asked["redirect_uri"] == f"{ISSUER}/connect/callback"
+    assert asked["scope"] == "read_api"
     back = await flow.browser.get(await flow.agree(gone.headers["location"]))
     assert (back.status_code, back.headers["location"]) == (303, f"{ISSUER}/connections")
     page = await flow.browser.get("/connections")
@@ -124,6 +128,27 @@ async def test_every_vendors_habits_are_met(
     assert (emulator.refreshes, emulator.reused) == (2, 0)
 
 
+@pytest.mark.requirement("VG-10")
+async def test_state_and_proof_are_random_and_new_each_time(flow: Connecting) -> None:
+    asked = [query_of((await flow.leave("gitlab")).headers["location"]) for _ in range(3)]
+    for name in ("state", "code_challenge"):
+        assert len({one[name] for one in asked}) == 3
+        assert all(len(one[name]) >= 43 for one in asked)
+    assert {one["code_challenge_method"] for one in asked} == {"S256"}
+
+
+@pytest.mark.requirement("VG-10")
+async def test_the_vendor_gets_the_verifier_with_the_code_and_never_before(flow: Connecting) -> None:
+    gone = await flow.leave("gitlab")
+    assert (await flow.browser.get(await flow.agree(gone.headers["location"]))).status_code == 303
+    (request,) = flow.vendors.asked
+    sent = dict(parse_qsl(request.content.decode()))
+    made = base64.urlsafe_b64encode(hashlib.sha256(sent["code_verifier"].encode()).digest()).rstrip(b"=").decode()
+    assert made == query_of(gone.headers["location"])["code_challenge"]
+    assert sent["code_verifier"] not in gone.headers["location"] + gone.text
+
+
+@pytest.mark.requirement("VG-07")
 async def test_reuse_at_atlassian_is_403_and_means_connect_again(flow: Connecting, clock: Clock) -> None:
     flow.vendors.emulators["jira"].change(site_list=JIRA.site_list[:1])
     await flow.connect("jira")
@@ -138,6 +163,7 @@ async def test_reuse_at_atlassian_is_403_and_means_connect_again(flow: Connectin
     assert [r.url.path for r in flow.vendors.asked].count("/oauth/token") == answers
 
 
+@pytest.mark.requirement("VG-09")
 async def test_a_vendor_that_does_not_confirm_is_named_and_the_row_is_gone(flow: Connecting) -> None:
     await flow.connect("gitlab")
     flow.vendors.replies["/oauth/revoke"] = lambda _request: httpx.Response(503)
@@ -147,6 +173,7 @@ async def test_a_vendor_that_does_not_confirm_is_named_and_the_row_is_gone(flow:
     assert (await states(flow))["gitlab"] == "absent"
 
 
+@pytest.mark.requirement("VG-15")
 async def test_fewer_scopes_than_asked_are_shown_with_what_is_missing(flow: Connecting) -> None:
     flow.vendors.emulators["sentry"].change(withheld=frozenset({"event:read"}))
     await flow.connect("sentry")
@@ -176,6 +203,7 @@ async def test_a_portal_with_a_provider_leads_to_its_sign_in(
     assert 'href="/sign-in"' in (await flow.client().get("/connections")).text
 
 
+@pytest.mark.requirement("VG-16")
 @pytest.mark.parametrize("path", ["/connect/gitlab", "/disconnect/gitlab", "/connect/jira/site"])
 async def test_a_form_from_elsewhere_changes_nothing(flow: Connecting, path: str, engine: AsyncEngine) -> None:
     """Cross-site request forgery: another origin, no token, a token that another session was shown."""
@@ -199,6 +227,7 @@ async def test_a_form_from_elsewhere_changes_nothing(flow: Connecting, path: str
     assert (await states(flow))["gitlab"] == "connected"
 
 
+@pytest.mark.requirement("VG-16")
 async def test_opening_a_page_changes_nothing(flow: Connecting, engine: AsyncEngine) -> None:
     for path in ("/connections", "/connect/gitlab", "/disconnect/gitlab"):
         await flow.browser.get(path)
@@ -207,6 +236,7 @@ async def test_opening_a_page_changes_nothing(flow: Connecting, engine: AsyncEng
     assert flow.vendors.asked == []
 
 
+@pytest.mark.requirement("VG-11")
 async def test_the_answer_counts_only_in_the_session_that_left(flow: Connecting, engine: AsyncEngine) -> None:
     """Login CSRF: an attacker's state and code in the victim's browser would tie the attacker's account to the victim."""
     gone = await flow.leave("gitlab")
@@ -221,6 +251,7 @@ async def test_the_answer_counts_only_in_the_session_that_left(flow: Connecting,
     assert (await flow.browser.get(back)).status_code == 303  # the victim's try has spent nothing
 
 
+@pytest.mark.requirement("VG-11")
 async def test_an_answer_counts_once(flow: Connecting) -> None:
     gone = await flow.leave("gitlab")
     back = await flow.agree(gone.headers["location"])
@@ -228,6 +259,7 @@ async def test_an_answer_counts_once(flow: Connecting) -> None:
     assert sorted(answer.status_code for answer in answers) == [303, 400, 400, 400]
 
 
+@pytest.mark.requirement("VG-17")
 async def test_a_person_who_is_put_out_while_the_vendor_answers_has_connected_nothing(flow: Connecting) -> None:
     gone = await flow.leave("gitlab")
     back = await flow.agree(gone.headers["location"])
@@ -242,6 +274,7 @@ async def test_a_person_who_is_put_out_while_the_vendor_answers_has_connected_no
     assert flow.vendors.emulators["gitlab"].revoked == 1
 
 
+@pytest.mark.requirement("VG-11")
 async def test_an_answer_counts_for_ten_minutes(flow: Connecting) -> None:
     gone = await flow.leave("gitlab")
     back = await flow.agree(gone.headers["location"])
@@ -249,6 +282,7 @@ async def test_an_answer_counts_for_ten_minutes(flow: Connecting) -> None:
     assert (await flow.browser.get(back)).status_code == 400
 
 
+@pytest.mark.requirement("VG-11")
 @pytest.mark.parametrize("query", ["", "state=", "state=made-up&code=x", "state=a&state=b", "code=x", "state=a%00"])
 async def test_a_made_up_answer_is_refused(flow: Connecting, query: str) -> None:
     answer = await flow.browser.get(f"/connect/callback?{query}")
@@ -260,6 +294,7 @@ async def test_an_endless_answer_is_refused(flow: Connecting) -> None:
     assert (await flow.browser.get("/connect/callback?state=" + "a" * 9_000)).status_code == 413
 
 
+@pytest.mark.requirement("VG-11")
 async def test_a_state_that_was_sealed_for_another_is_refused(flow: Connecting, engine: AsyncEngine) -> None:
     one, two = await flow.leave("gitlab"), await flow.leave("jira")
     back = await flow.agree(one.headers["location"])
@@ -285,6 +320,7 @@ async def test_departures_are_forgotten(flow: Connecting, engine: AsyncEngine) -
 # Which vendor answered
 
 
+@pytest.mark.requirement("VG-12")
 async def test_the_answer_of_another_vendor_is_refused_before_its_code_goes_anywhere(flow: Connecting) -> None:
     """Mix-up (RFC 9207): the code of one vendor must not be sent to another."""
     flow.vendors.emulators["gitlab"].change(issuer="https://gitlab.example")
@@ -298,6 +334,7 @@ async def test_the_answer_of_another_vendor_is_refused_before_its_code_goes_anyw
     assert len(flow.vendors.asked) == asked
 
 
+@pytest.mark.requirement("VG-12")
 @pytest.mark.parametrize(("iss", "status"), [(None, 400), ("https://id.example", 303), ("https://ID.example", 400)])
 async def test_where_the_settings_say_that_a_vendor_states_its_issuer_it_must(
     vendors: Vendors, settings: AuthSettings, engine: AsyncEngine, iss: str | None, status: int
@@ -308,6 +345,7 @@ async def test_where_the_settings_say_that_a_vendor_states_its_issuer_it_must(
     assert (await flow.connect("gitlab")).status_code == status
 
 
+@pytest.mark.requirement("VG-13")
 async def test_a_vendor_that_the_settings_changed_meanwhile_gets_no_code(
     flow: Connecting, vendors: Vendors, settings: AuthSettings, engine: AsyncEngine
 ) -> None:
@@ -382,6 +420,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.requirement("VG-08", "VG-14")
 @pytest.mark.parametrize("reply", HOSTILE)
 async def test_a_hostile_answer_connects_nobody_and_shows_nothing_of_it(
     flow: Connecting, reply: Any, monkeypatch: Any
@@ -476,6 +515,7 @@ async def test_only_servers_that_work_with_accounts_can_be_connected(flow: Conne
     assert "<script" not in answer.text
 
 
+@pytest.mark.requirement("VG-16")
 async def test_no_page_can_be_framed_scripted_stored_or_sniffed(flow: Connecting) -> None:
     await flow.connect("jira")
     for path in ("/connections", "/connect/gitlab", "/connect/jira/site", "/connect/nothing"):
@@ -491,6 +531,7 @@ async def test_no_page_can_be_framed_scripted_stored_or_sniffed(flow: Connecting
 # Where requests go
 
 
+@pytest.mark.requirement("VG-14")
 @pytest.mark.parametrize("address", ["10.0.0.7", "127.0.0.1", "169.254.169.254", "::1", "fd00::1", "::ffff:10.0.0.7"])
 async def test_a_vendors_name_that_leads_inside_is_not_connected_to(flow: Connecting, address: str) -> None:
     flow.vendors.resolves["gitlab.example"] = [address]
@@ -516,6 +557,7 @@ async def test_a_name_that_does_not_resolve_is_a_vendor_that_is_down(flow: Conne
     assert (await flow.connect("gitlab")).status_code == 503
 
 
+@pytest.mark.requirement("VG-04")
 async def test_no_secret_reaches_the_log_or_an_address(flow: Connecting, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     gone = await flow.leave("gitlab")

@@ -21,6 +21,7 @@ from shared_auth.issuer_keys import COOL_DOWN_S, MAX_AGE_S, MAX_BYTES, MAX_KEYS,
 from shared_auth.keys import generate, public_half
 from shared_auth.principal import Principal
 from shared_auth.reasons import Denied
+from shared_auth.resource import bearer_of
 from shared_auth.server_door import ServerDoor, ServerDoorSettings, open_door
 from shared_auth.tokens import TYPE
 from tests.shared_auth.flow import ISSUER, RESOURCE, Clock, Flow, protected
@@ -70,6 +71,28 @@ async def server(issuer: Issuer, clock: Clock) -> AsyncIterator[httpx.AsyncClien
         transport = httpx.ASGITransport(door.before(protected))
         async with httpx.AsyncClient(transport=transport, base_url="https://notes.example") as found:
             yield found
+
+
+@pytest.mark.requirement("RS-50", "VG-02")
+@pytest.mark.parametrize("keeps", [False, True])
+async def test_only_a_server_that_exchanges_the_token_of_a_call_gets_to_it(
+    flow: Flow, issuer: Issuer, clock: Clock, keeps: bool
+) -> None:
+    settings, seen = ServerDoorSettings(ISSUER, SERVER), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((bearer_of(scope), repr(scope)))
+        await protected(scope, receive, send)
+
+    token = flow.auth.server_token(ADA, SERVER)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(issuer)) as http:
+        door = ServerDoor(settings, IssuerKeys(settings.jwks_uri, http, clock=clock), clock=clock)
+        transport = httpx.ASGITransport(door.before(app, keeps=keeps))
+        async with httpx.AsyncClient(transport=transport, base_url="https://notes.example") as server:
+            assert (await ask(server, token)).status_code == 200
+    ((kept, shown),) = seen
+    assert kept == (token if keeps else "")
+    assert token not in shown
 
 
 async def ask(server: httpx.AsyncClient, token: str) -> httpx.Response:

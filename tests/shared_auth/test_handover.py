@@ -75,6 +75,7 @@ async def ask(
     return await flow.agent.post("/token", data=without(form | changes), headers={"Authorization": f"Basic {header}"})
 
 
+@pytest.mark.requirement("VG-02")
 @BOTH
 async def test_a_server_gets_the_access_token_of_who_calls_it_and_no_refresh_token(flow: Connecting) -> None:
     answer = await ask(flow, audience="gitlab", requested_token_type=ACCESS_TOKEN)
@@ -113,6 +114,7 @@ async def test_the_chosen_site_comes_along(vendors: Vendors, settings: AuthSetti
     assert found.site.to_json() == site
 
 
+@pytest.mark.requirement("VG-02")
 async def test_other_clients_and_targets_get_nothing(flow: Connecting) -> None:
     assert refused(await ask(flow, secret="wrong"), 401, "invalid_client")
     assert refused(await ask(flow, client="nobody"), 401, "invalid_client")
@@ -135,6 +137,7 @@ async def test_other_clients_and_targets_get_nothing(flow: Connecting) -> None:
         assert refused(await ask(flow, **changes), 400, "invalid_target"), changes
 
 
+@pytest.mark.requirement("VG-02")
 async def test_only_the_server_token_of_this_server_counts(flow: Connecting) -> None:
     _, agents = await flow.login()
     late = flow.auth.server_token(GRANTED, NOTES)
@@ -171,6 +174,7 @@ async def test_a_call_whose_grant_was_revoked_is_over(flow: Connecting) -> None:
     assert refused(await ask(flow), 400, "invalid_request")
 
 
+@pytest.mark.requirement("VG-03")
 async def test_who_is_not_connected_is_told_apart_from_everything_else(flow: Connecting) -> None:
     await flow.vault.disconnect("ada", "gitlab")
     assert refused(await ask(flow), 400, "invalid_grant")

@@ -87,8 +87,11 @@ async def present(flow: Flow, signed: str, **changes: Any) -> httpx.Response:
     return await flow.token(**(form | changes))
 
 
+@pytest.mark.requirement("AS-140")
 @BOTH
 async def test_a_client_acts_for_the_person_whom_the_provider_named(flow: Flow, company: Company) -> None:
+    answer = await present(flow, assertion(company, scope=None))
+    assert answer.json()["scope"] == "mcp", "what is not said is not restricted"
     answer = await present(flow, assertion(company), resource=RESOURCE, scope="mcp")
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -97,10 +100,11 @@ async def test_a_client_acts_for_the_person_whom_the_provider_named(flow: Flow, 
     principal = (await flow.call(body["access_token"])).json()["principal"]
     assert (principal["subject"], principal["client_id"]) == ("4711@login.example", "desk")
     assert (principal["name"], principal["groups"]) == ("Grace Hopper", ["staff"])
-    assert await flow.auth.revoke_grants(subject="4711@login.example") == 1
+    assert await flow.auth.revoke_grants(subject="4711@login.example") == 2
     assert (await flow.call(body["access_token"])).status_code == 401
 
 
+@pytest.mark.requirement("AS-140")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -142,17 +146,20 @@ async def test_an_assertion_that_is_not_exactly_right_is_refused_and_not_spent(
     assert (await present(flow, assertion(company, **jti))).status_code == 200
 
 
+@pytest.mark.requirement("AS-140")
 async def test_a_signature_of_somebody_else_is_refused(flow: Flow, company: Company) -> None:
     forged = keys.generate() | {"kid": company.key["kid"]}
     for signed in (assertion(company, key=forged), assertion(company, key=keys.generate()), "x", "a.b.c", ""):
         assert (await present(flow, signed)).status_code == 400
 
 
+@pytest.mark.requirement("AS-140")
 async def test_an_id_token_is_no_grant(flow: Flow, company: Company) -> None:
     signed = assertion(company, typ="JWT", aud=CLIENT_ID, nonce="n", client_id=None, resource=None)
     assert refused(await present(flow, signed), 400, "invalid_grant")
 
 
+@pytest.mark.requirement("AS-140")
 @BOTH
 async def test_of_many_uses_of_one_assertion_at_once_one_wins(flow: Flow, company: Company) -> None:
     signed = assertion(company)
@@ -161,6 +168,7 @@ async def test_of_many_uses_of_one_assertion_at_once_one_wins(flow: Flow, compan
     assert all(refused(answer, 400, "invalid_grant") for answer in answers if answer.status_code != 200)
 
 
+@pytest.mark.requirement("AS-140")
 async def test_only_a_declared_client_that_proves_itself_may_present_one(flow: Flow, company: Company) -> None:
     signed = assertion(company)
     assert refused(await present(flow, signed, client_secret="wrong"), 401, "invalid_client")
@@ -179,6 +187,7 @@ async def test_only_a_declared_client_that_proves_itself_may_present_one(flow: F
     assert (await present(flow, signed)).status_code == 200
 
 
+@pytest.mark.requirement("AS-140")
 @pytest.mark.parametrize("changes", [{"hd": None}, {"hd": "evil.example"}, {"sub": "client:build"}, {"groups": "x\n"}])
 async def test_a_person_who_may_not_sign_in_is_not_let_in_this_way(
     flow: Flow, company: Company, changes: dict[str, Any]

@@ -86,6 +86,7 @@ async def status(flow: Flow, *tokens: str) -> list[int]:
     return [(await flow.call(token)).status_code for token in tokens]
 
 
+@pytest.mark.requirement("GW-36")
 @BOTH
 async def test_a_person_who_left_is_out_with_every_agent(flow: Flow, company: Company, engine: AsyncEngine) -> None:
     async with flow.client() as second, flow.client() as others:
@@ -106,6 +107,7 @@ async def test_a_person_who_left_is_out_with_every_agent(flow: Flow, company: Co
     assert rows == [("provider", "4711@login.example", None, 2)]
 
 
+@pytest.mark.requirement("GW-36")
 async def test_one_session_of_the_provider_ends_what_was_begun_in_it(flow: Flow, company: Company) -> None:
     async with flow.client() as second:
         laptop = await log_in(flow, company, flow.browser, sub="4711", sid="laptop")
@@ -120,6 +122,7 @@ async def test_one_session_of_the_provider_ends_what_was_begun_in_it(flow: Flow,
         assert await status(flow, phone) == [401]
 
 
+@pytest.mark.requirement("GW-37")
 async def test_a_repeated_token_ends_nothing_that_began_later(flow: Flow, company: Company) -> None:
     before = await log_in(flow, company, flow.browser, sub="4711", sid="laptop")
     token = logout_token(company)
@@ -137,6 +140,7 @@ async def test_older_providers_are_understood(flow: Flow, company: Company, typ:
     assert await status(flow, token) == [401]
 
 
+@pytest.mark.requirement("GW-37")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -173,6 +177,7 @@ async def test_a_token_that_is_not_exactly_right_ends_nothing(
     assert await status(flow, token) == [200]
 
 
+@pytest.mark.requirement("GW-37")
 async def test_an_id_token_or_nothing_at_all_signs_nobody_out(flow: Flow, company: Company) -> None:
     token = await log_in(flow, company, flow.browser, sub="4711", sid="laptop")
     id_token = logout_token(company, typ="JWT", events=None, nonce="n")

@@ -51,6 +51,8 @@ def test_the_secret_is_in_no_repr() -> None:
         ({"access_token_s": 0}, "access_token_s"),
         ({"access_token_s": 86_401}, "access_token_s"),
         ({"refresh_token_s": 599}, "refresh_token_s"),
+        ({"grant_s": 599}, "grant_s"),
+        ({"registrations_per_address": 0}, "registrations_per_address"),
         ({"local_subject": ""}, "local_subject"),
         ({"local_groups": frozenset({""})}, "local_groups"),
         # Whoever holds the printed link is signed in: never on an address that others reach.

@@ -73,6 +73,7 @@ async def test_a_connected_person_is_who_the_vendor_sees(flow: Connecting, gitla
     assert await VaultCredentials(flow.vault, "gitlab")(ADA, "") == await flow.vault.credential(ADA, "gitlab")
 
 
+@pytest.mark.requirement("VG-03")
 @pytest.mark.parametrize(
     "somebody",
     [
@@ -85,6 +86,7 @@ async def test_nobody_else_gets_it(flow: Connecting, somebody: Any) -> None:
         await flow.vault.credential(somebody, "gitlab")
 
 
+@pytest.mark.requirement("VG-03")
 async def test_a_client_that_acts_for_itself_has_no_account(flow: Connecting) -> None:
     with pytest.raises(NoPerson):
         await flow.vault.credential(Principal(issuer=ISSUER, subject="client:build", client_id="build"), "gitlab")
@@ -121,6 +123,7 @@ async def test_a_service_token_is_everybodys(vendors: Vendors, settings: AuthSet
         await flow.vault.sites("ada", "wiki")
 
 
+@pytest.mark.requirement("VG-05")
 @BOTH
 async def test_of_many_who_ask_at_once_on_two_replicas_one_refreshes(
     flow: Connecting, other: Auth, gitlab: OAuthEmulator, clock: Clock
@@ -156,6 +159,7 @@ async def test_a_second_refresh_with_the_same_token_is_seen_by_the_emulator(
     assert (gitlab.refreshes, gitlab.reused) == (1, 1)
 
 
+@pytest.mark.requirement("VG-06")
 @BOTH
 async def test_the_new_pair_is_stored_before_anybody_gets_it(
     flow: Connecting, gitlab: OAuthEmulator, clock: Clock, monkeypatch: Any
@@ -178,6 +182,7 @@ async def test_the_new_pair_is_stored_before_anybody_gets_it(
     assert await token(flow.vault) == found
 
 
+@pytest.mark.requirement("VG-06")
 async def test_a_pair_that_cannot_be_stored_is_not_used(
     flow: Connecting, gitlab: OAuthEmulator, clock: Clock, monkeypatch: Any
 ) -> None:
@@ -194,6 +199,7 @@ async def test_a_pair_that_cannot_be_stored_is_not_used(
     assert (len(tried), gitlab.refreshes) == (STORE_TRIES, 1)
 
 
+@pytest.mark.requirement("VG-06")
 async def test_who_leaves_in_the_middle_does_not_end_the_refresh(
     flow: Connecting, gitlab: OAuthEmulator, clock: Clock
 ) -> None:
@@ -289,6 +295,7 @@ async def test_a_lease_that_does_not_end_is_not_waited_for_without_end(
     assert gitlab.refreshes == 0
 
 
+@pytest.mark.requirement("VG-05")
 async def test_who_lost_its_lease_changes_nothing(flow: Connecting, other: Auth, clock: Clock) -> None:
     who = Who(ISSUER, "ada", "gitlab")
     held = await flow.vault._grants.find(who)
@@ -305,6 +312,7 @@ async def test_who_lost_its_lease_changes_nothing(flow: Connecting, other: Auth,
     assert await other.vault._grants.store(who, lease, held.grant)
 
 
+@pytest.mark.requirement("VG-07")
 @pytest.mark.parametrize("status", [400, 401, 403])
 async def test_invalid_grant_is_final(flow: Connecting, clock: Clock, status: int) -> None:
     clock.advance(TWO_HOURS)
@@ -331,6 +339,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.requirement("VG-08", "VG-14")
 @pytest.mark.parametrize("answer", BROKEN)
 async def test_any_other_answer_keeps_the_grant(flow: Connecting, clock: Clock, answer: Any) -> None:
     clock.advance(TWO_HOURS)
@@ -345,6 +354,7 @@ async def test_any_other_answer_keeps_the_grant(flow: Connecting, clock: Clock, 
     assert {request.headers["host"] for request in flow.vendors.asked} == {"gitlab.example"}
 
 
+@pytest.mark.requirement("VG-08")
 async def test_a_vendor_that_is_down_keeps_the_grant_and_a_token_that_still_lives_is_used(
     flow: Connecting, clock: Clock
 ) -> None:
@@ -366,6 +376,7 @@ async def test_a_vendor_that_is_down_keeps_the_grant_and_a_token_that_still_live
     assert await token(flow.vault) != before
 
 
+@pytest.mark.requirement("VG-08")
 async def test_a_vendor_that_limits_its_token_endpoint_keeps_the_grant(
     flow: Connecting, gitlab: OAuthEmulator, clock: Clock
 ) -> None:
@@ -445,6 +456,7 @@ async def test_what_a_vendor_leaves_out_of_a_refresh_stays(
     assert (gitlab.refreshes, gitlab.reused) == (2, 0)
 
 
+@pytest.mark.requirement("VG-04", "VG-18")
 async def test_nothing_readable_is_in_the_database(flow: Connecting, engine: AsyncEngine) -> None:
     found = await row(engine)
     held = await flow.vault._grants.find(Who(ISSUER, "ada", "gitlab"))
@@ -461,6 +473,7 @@ async def copied(engine: AsyncEngine, **changes: Any) -> None:
         await connection.execute(vendor_grants.insert().values(**values))
 
 
+@pytest.mark.requirement("VG-01")
 @pytest.mark.parametrize(
     ("changes", "principal", "server"),
     [
@@ -488,6 +501,7 @@ async def test_the_bytes_of_a_row_open_in_no_other_row(
     assert await token(flow.vault)
 
 
+@pytest.mark.requirement("VG-01")
 async def test_the_bytes_of_a_row_do_not_open_under_the_name_of_another_key(
     flow: Connecting, engine: AsyncEngine
 ) -> None:
@@ -651,6 +665,7 @@ async def test_an_old_key_that_cannot_be_opened_costs_its_rows_and_nothing_else(
     assert await other.vault.rotate() == 0
 
 
+@pytest.mark.requirement("VG-18")
 async def test_another_secret_does_not_start(
     flow: Connecting, engine: AsyncEngine, settings: AuthSettings, vendors: Vendors
 ) -> None:
@@ -658,6 +673,7 @@ async def test_another_secret_does_not_start(
         await Keyring(engine, Seal(b"x" * 32), clock=vendors.clock).newest()
 
 
+@pytest.mark.requirement("VG-17")
 @BOTH
 @pytest.mark.parametrize("everybody", [False, True])
 async def test_a_person_who_is_revoked_has_no_credential_anywhere_at_once(
@@ -697,6 +713,7 @@ async def during_refresh(flow: Connecting, clock: Clock, act: Any) -> Any:
     return await asyncio.gather(token(flow.vault), return_exceptions=True)
 
 
+@pytest.mark.requirement("VG-17")
 async def test_a_revocation_during_a_refresh_holds_for_the_new_pair(
     flow: Connecting, clock: Clock, gitlab: OAuthEmulator
 ) -> None:
@@ -723,6 +740,7 @@ async def test_who_connects_again_during_a_refresh_keeps_what_is_new(
     assert gitlab.person_of(f"Bearer {found}") == "grace"
 
 
+@pytest.mark.requirement("VG-09")
 @pytest.mark.parametrize("status", [200, 500])
 async def test_disconnecting_revokes_and_deletes_whatever_the_vendor_answers(
     flow: Connecting, gitlab: OAuthEmulator, engine: AsyncEngine, status: int
@@ -737,6 +755,7 @@ async def test_disconnecting_revokes_and_deletes_whatever_the_vendor_answers(
     assert await flow.vault.disconnect("ada", "gitlab") is None
 
 
+@pytest.mark.requirement("VG-09")
 async def test_a_vendor_that_cannot_be_reached_keeps_no_row(flow: Connecting) -> None:
     def down(_request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("down")
@@ -747,6 +766,7 @@ async def test_a_vendor_that_cannot_be_reached_keeps_no_row(flow: Connecting) ->
         await token(flow.vault)
 
 
+@pytest.mark.requirement("VG-13")
 @pytest.mark.parametrize("changes", [{"client_id": "another"}, {"token_url": "https://gitlab.example/other"}])
 async def test_a_grant_goes_to_no_other_vendor_or_registration(
     flow: Connecting, engine: AsyncEngine, settings: AuthSettings, vendors: Vendors, changes: Any
@@ -773,6 +793,7 @@ async def test_a_grant_of_a_server_that_is_gone_from_the_settings_is_cleared_wit
     assert await bare.clear_vendor_grants() == 1
 
 
+@pytest.mark.requirement("VG-15")
 async def test_a_scope_that_the_server_needs_and_did_not_get_is_no_connection(
     vendors: Vendors, settings: AuthSettings, engine: AsyncEngine
 ) -> None:
@@ -799,6 +820,7 @@ async def test_the_check_of_the_settings_asks_the_vendor_and_changes_nothing(
     assert await token(flow.vault)
 
 
+@pytest.mark.requirement("VG-04")
 async def test_no_token_reaches_log_or_error(flow: Connecting, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     secrets = []

@@ -80,6 +80,7 @@ class Holding:
             await self._app(scope, receive, never)
 
 
+@pytest.mark.requirement("VG-06")
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_what_a_killed_process_leaves(tmp_path: Path, when: str) -> None:
     database = f"sqlite+aiosqlite:///{tmp_path / 'portal.db'}"

@@ -47,6 +47,7 @@ def test_a_vendor_without_a_preset_is_written_out() -> None:
         vendor(None, None, OWN | {"token_url": "{host}/t"})
 
 
+@pytest.mark.requirement("VG-10", "VG-14")
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -53,6 +53,7 @@ async def failure(accounts: Accounts | None, **upstream: Any) -> UpstreamFailure
     return failed.value
 
 
+@pytest.mark.requirement("VG-07")
 async def test_words_and_link_are_ours() -> None:
     found = await failure(ACCOUNTS, **PERSON)
     assert (found.kind, found.retryable) == ("connect", False)
@@ -75,6 +76,7 @@ async def test_without_pages_nobody_is_sent_to_one() -> None:
     assert (await failure(None, **PERSON)).kind == "forbidden"
 
 
+@pytest.mark.requirement("VG-02")
 def test_a_server_gets_its_own_credentials_and_one_that_takes_none_does_not_start() -> None:
     upstream = Upstream(module="servers._template", credential="service", service_token="x")
     asked: list[str] = []

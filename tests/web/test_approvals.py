@@ -104,6 +104,7 @@ async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Opened]:
     await holding
 
 
+@pytest.mark.requirement("RS-76")
 async def test_nobody_who_is_not_signed_in_sees_or_decides_anything(at: Opened) -> None:
     path = await at.pause(ADD.format(title="kept"))
     transport = httpx.ASGITransport(app=at.portal.app)
@@ -173,6 +174,7 @@ async def test_allowing_with_nothing_ticked_allows_nothing(at: Opened) -> None:
     assert "You have refused it" in (await at.decide(path, "allow")).text
 
 
+@pytest.mark.requirement("RS-74")
 async def test_an_answer_counts_once(at: Opened) -> None:
     path = await at.pause(ADD.format(title="once"))
     form = await at.form(path)
@@ -183,6 +185,7 @@ async def test_an_answer_counts_once(at: Opened) -> None:
     assert "refused" in await at.resume(path)
 
 
+@pytest.mark.requirement("RS-76")
 @pytest.mark.parametrize(
     ("change", "status"),
     [
@@ -201,6 +204,7 @@ async def test_an_answer_from_anywhere_else_is_refused(at: Opened, change: dict[
     assert (await at.resume(path)).startswith("paused")
 
 
+@pytest.mark.requirement("RS-76")
 async def test_the_form_of_one_program_does_not_decide_on_another(at: Opened) -> None:
     first, second = await at.pause(ADD.format(title="one")), await at.pause(ADD.format(title="two"))
     answer = await at.send(second, form=await at.form(first), decision="allow")
@@ -208,6 +212,7 @@ async def test_the_form_of_one_program_does_not_decide_on_another(at: Opened) ->
     assert (await at.resume(second)).startswith("paused")
 
 
+@pytest.mark.requirement("RS-70")
 @pytest.mark.parametrize("path", ["/programs/" + "f" * 40, "/programs/x", "/programs/%00", "/programs/é"])
 async def test_what_does_not_exist_and_what_is_anothers_are_one_page(at: Opened, path: str) -> None:
     answer = await at.browser.get(path)
@@ -233,6 +238,7 @@ async def test_hostile_text_is_text_and_what_cannot_be_seen_is_shown(at: Opened)
     assert not set("\u202e\u200b\u00ad\u3164\u2066") & set(page)
 
 
+@pytest.mark.requirement("RS-76")
 async def test_a_call_that_cannot_be_shown_whole_can_only_be_refused(at: Opened) -> None:
     code = f"import notes\nawait notes.add_note(title='\\u200b' * 150, text='\\u200b' * {MAX_CALL_CHARS // 6})"
     path = await at.pause(code)
