@@ -47,6 +47,8 @@ class Keeping:
         self._principal = principal
         self._record = record
         self._saved_left = self._loaded_left = results.bounds.person_bytes
+        # One at a time: what several may still load, each would take for its own.
+        self._loading = asyncio.Lock()
 
     @property
     def life_s(self) -> int:
@@ -101,10 +103,11 @@ class Keeping:
             raise CallFailed('load() takes a handle: a text such as "r_…"', "ValueError")
         try:
             async with self._noted("load", hashlib.sha256(handle.encode("utf-8", "replace")).hexdigest()) as ended:
-                found, data = await self._results.read(self._principal, handle, 0, self._loaded_left)
-                if len(data) < found.size_bytes:
-                    raise CallFailed("load(): this program has loaded as much as it may", "ValueError")
-                self._loaded_left -= len(data)
+                async with self._loading:
+                    found, data = await self._results.read(self._principal, handle, 0, self._loaded_left)
+                    if len(data) < found.size_bytes:
+                        raise CallFailed("load(): this program has loaded as much as it may", "ValueError")
+                    self._loaded_left -= len(data)
                 ended(len(data))
         except NoSuchResult:
             raise CallFailed(
