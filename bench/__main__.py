@@ -22,7 +22,9 @@ import uvloop
 
 from bench import search
 from bench.door import door
+from bench.handles import ByHandle, by_handle
 from bench.node import Unavailable
+from bench.paused import WORKERS, Waited, paused
 from bench.processes import executor, fastmcp, memory, upstream
 from bench.raw import raw
 from bench.subjects import Subject, called, connected, fresh, of_executor, of_fastmcp, of_portal
@@ -31,6 +33,8 @@ from tests.running import Running, portal
 ROUNDS = 100
 SLOW_ROUNDS = 20
 """Rounds of what takes the peer a second or more."""
+LARGE_ROUNDS = 10
+"""Rounds of a megabyte."""
 UNCOUNTED = 3
 TOGETHER = 32
 PER_CLIENT = 40
@@ -181,6 +185,7 @@ async def measure(direct_url: str, ours: Running, peer_url: str, executor_url: s
         _print_ratios(base, rows)
         for subject in (module, cpython):
             print(f"\n100 at once that take 5 ms, inside {subject.name}: {await inside(subject)} ms (p50 / p99)")
+        _print_by_handle(await by_handle(module, LARGE_ROUNDS))
         _print_alone(await servers_alone(direct_url, [module, cpython, peer]))
         speeds = {s.name: await per_second(s, n) for s, n in ((module, PER_CLIENT), (cpython, PER_CLIENT_CPYTHON))}
         speeds[peer.name] = await per_second(peer, PEER_PER_CLIENT)
@@ -217,6 +222,29 @@ def _print_alone(alone: Mapping[str, Times]) -> None:
         print(f"  {said}: {times}{above}")
 
 
+def _print_by_handle(found: ByHandle) -> None:
+    for name, step in (("returned and kept", found.kept), ("loaded and summed by the next program", found.loaded)):
+        print(
+            f"A result of {found.result_bytes:,} bytes, {name}: {Times(step.ms)} ms (p50 / p99), "
+            f"{step.reply_bytes[0]:,} bytes to the agent at most"
+        )
+
+
+def _print_paused(found: Waited) -> None:
+    before, after = found.before, found.after
+    print(
+        f"{len(found.pause_ms):,} programs paused at once, where {WORKERS} may run: sandbox processes {before.workers} "
+        f"before and {after.workers} with them, portal {before.portal_mb:.0f} and {after.portal_mb:.0f} MB (PSS)"
+    )
+    steps = {
+        "until it is paused": found.pause_ms,
+        "the page and a yes on it": found.yes_ms,
+        "going on to its end": found.resume_ms,
+        "1+1 while all wait": found.trivial_ms,
+    }
+    print("  p50 / p99 ms: " + "; ".join(f"{name} {Times(values)}" for name, values in steps.items()), flush=True)
+
+
 @contextlib.contextmanager
 def _executor() -> Iterator[str | None]:
     """Yield Executor's address; None, with the reason printed, where it cannot run."""
@@ -243,6 +271,8 @@ def main() -> int:
         passes = uvloop.run(door(Path(folder)))
     said = "; ".join(f"{name} {Times(values)}" for name, values in passes.items())
     print(f"The door, p50 / p99 ms: {said}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        _print_paused(uvloop.run(paused(Path(folder))))
     search.main()
     return 0
 

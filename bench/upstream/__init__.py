@@ -1,4 +1,4 @@
-"""The smallest upstream: two reads and one write that do nothing.
+"""The smallest upstream: three reads and one write that do nothing.
 
 `python -m bench.upstream PORT` serves it over HTTP.
 """

@@ -54,7 +54,8 @@ class CallEntry:
             return
         key = {"key_program_id": values["program_id"], "key_position": values["position"]}
         changes = key | {f"new_{name}": value for name, value in ended.items()}
-        self._writer.add("call_end", changes, self._row.fate, whole=values | ended)
+        # Nobody waits for it by itself: the program's end takes it along.
+        self._writer.add("call_end", changes, self._row.fate, whole=values | ended, patient=True)
 
 
 class ProgramLog:

@@ -1,8 +1,8 @@
 """One MCP connection to one upstream, kept open by its own task and opened again after it breaks.
 
-In process (``module``) the SDK's in-memory transport carries it and the verified principal is handed over, one process
-being one trust domain (docs/decisions/0008). Over HTTP (``url``) the agent's own token is never sent: a static one is,
-or with ``auth = "exchange"`` a server token of whoever asks.
+In process (``module``) tools are called directly (portal.upstream.direct) and the verified principal is handed over:
+one process is one trust domain (docs/decisions/0008). Over HTTP (``url``) the agent's own token is never sent: a static
+one is, or with ``auth = "exchange"`` a server token of whoever asks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import anyio
 import httpx2
@@ -27,6 +27,7 @@ from portal.sections import Upstream
 from portal.settings import ConfigurationError
 from portal.upstream.accounts import Accounts, connect_failure
 from portal.upstream.changes import Changes
+from portal.upstream.direct import Direct
 from portal.upstream.exchanged import Exchanged, ServerTokens, asking
 from portal.upstream.failures import Kind, UpstreamFailure
 from portal.upstream.module import load_server
@@ -69,6 +70,7 @@ class Connection:
         self._accounts = accounts
         self._exchanged = _exchanged(name, upstream, server_tokens)
         self._server = load_server(name, upstream, accounts) if upstream.module is not None else None
+        self._direct = Direct(self._server) if self._server is not None else None
         self._client: Client | None = None
         self._changes = Changes(name, on_change)
         self._ready = asyncio.Event()
@@ -153,14 +155,10 @@ class Connection:
     async def call(self, tool: str, arguments: dict[str, Any], principal: Principal, timeout_s: float) -> Any:
         """Call a tool as ``principal`` and return its answer as JSON. Raises UpstreamFailure."""
         client = self._connected()
-        meta = {PRINCIPAL_META: principal.to_json()} if self._server is not None else None
-        request = t.CallToolRequest(
-            params=t.CallToolRequestParams(name=tool, arguments=arguments, _meta=cast("t.RequestParamsMeta", meta))
-        )
-        with self._mapped(), asking(principal), anyio.fail_after(timeout_s):
-            # send_request and not call_tool: that one judges every answer against the output schema first, which
-            # costs more than the call itself; what leaves the portal is bounded where it enters the program.
-            answer = await client.session.send_request(request, t.CallToolResult)
+        # Not anyio.fail_after, which costs twice as much.
+        with self._mapped():
+            async with asyncio.timeout(timeout_s):
+                answer = await self._answer(client, tool, arguments, principal)
         trusted = self._server is not None
         try:
             if is_long(answer):
@@ -170,6 +168,17 @@ class Connection:
             if failure.kind == "connect":
                 raise connect_failure(self.name, self._upstream, self._accounts) from None
             raise
+
+    async def _answer(
+        self, client: Client, tool: str, arguments: dict[str, Any], principal: Principal
+    ) -> t.CallToolResult:
+        if self._direct is not None:
+            return await self._direct.call(tool, arguments, {PRINCIPAL_META: principal.to_json()})
+        request = t.CallToolRequest(params=t.CallToolRequestParams(name=tool, arguments=arguments))
+        with asking(principal):
+            # send_request and not call_tool: that one judges every answer against the output schema first, which costs
+            # more than the call itself; what leaves the portal is bounded where it enters the program.
+            return await client.session.send_request(request, t.CallToolResult)
 
     def _connected(self) -> Client:
         if self._client is None:

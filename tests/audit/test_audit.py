@@ -99,6 +99,17 @@ async def test_what_is_durable_is_there_for_another_connection(engine: AsyncEngi
         assert [call.outcome for call in (await stored(engine, log)).calls] == ["ok"]
 
 
+async def test_the_end_of_a_call_is_written_although_its_program_goes_on(engine: AsyncEngine) -> None:
+    async with Audit(engine) as audit:
+        log = await audit.begin(ADA, source="1")
+        entry = await note(log, effect="write")
+        await entry.durable()
+        entry.finish("ok", 1, 1.0)
+        async with asyncio.timeout(10):
+            while (await stored(engine, log)).calls[0].outcome != "ok":
+                await asyncio.sleep(0.01)
+
+
 async def test_a_durable_call_implies_its_program(engine: AsyncEngine) -> None:
     async with Audit(engine) as audit:
         log = await audit.begin(ADA, source="1")
