@@ -251,7 +251,7 @@ async def test_a_gap_after_a_load_still_runs_on_cpython_and_after_a_save_no_more
     assert (outcome.value, outcome.engine) == ("y", "cpython")
     failure = (await both.run(f"save(1)\n{gap}", [DESK], shelf, LIMITS)).failure
     assert failure is not None
-    assert "# engine: cpython" in failure.message
+    assert "# engine: cpython" in failure.hint
 
 
 @needs_jail
