@@ -3,8 +3,9 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 AUTH_TESTS := tests/shared_auth tests/conformance
+E2E_TESTS := tests/e2e tests/load tests/oidc
 
-.PHONY: help run test evidence check conformance bench bench-search bench-lag bench-tokens sentences clients load backstage docs lock new-server clean
+.PHONY: help run test test-auth test-e2e test-rest evidence check conformance bench bench-search bench-lag bench-tokens sentences clients load backstage docs lock new-server clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
@@ -22,13 +23,22 @@ run: $(VENV)/.installed ## start the portal with its servers and demo vendors (P
 test: $(VENV)/.installed ## set up and run every test; of shared_auth every branch must be reached (ARGS runs some)
 ifeq ($(ARGS),)
 	mkdir -p var
-	$(BIN)/python -m coverage run --source=shared_auth --data-file=var/coverage \
-		-m pytest $(AUTH_TESTS) --junitxml=var/test-results-auth.xml
-	$(BIN)/python -m coverage report --data-file=var/coverage --fail-under=100
-	$(BIN)/python -m pytest $(AUTH_TESTS:%=--ignore=%) --junitxml=var/test-results.xml
+	$(MAKE) -j2 test-rest test-auth test-e2e
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
+
+# The three parts of `make test`: two run at a time, because those of several processes mostly wait.
+test-auth:
+	$(BIN)/python -m coverage run --source=shared_auth --data-file=var/coverage \
+		-m pytest -q $(AUTH_TESTS) --junitxml=var/test-results-auth.xml
+	$(BIN)/python -m coverage report --data-file=var/coverage --fail-under=100 --skip-covered
+
+test-e2e:
+	$(BIN)/python -m pytest -q $(E2E_TESTS) --junitxml=var/test-results-e2e.xml
+
+test-rest:
+	$(BIN)/python -m pytest -q $(AUTH_TESTS:%=--ignore=%) $(E2E_TESTS:%=--ignore=%) --junitxml=var/test-results.xml
 
 evidence: $(VENV)/.installed ## print what the auth flow promises and how the tests of it ended last
 	@$(BIN)/portal auth evidence
