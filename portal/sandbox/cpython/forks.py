@@ -50,13 +50,17 @@ class Child:
 
     def wait(self) -> int:
         """Wait for its end."""
-        waiting = select.poll()
         with self._lock:
             if self._ended:
                 return -1
-            waiting.register(self._handle, select.POLLIN)
-        # Only whoever waits last closes the descriptor, and a worker is waited for once.
-        waiting.poll()
+            # One of our own: who sees the end first closes the other, and its number may be another file's by then.
+            handle = os.dup(self._handle)
+        try:
+            waiting = select.poll()
+            waiting.register(handle, select.POLLIN)
+            waiting.poll()
+        finally:
+            os.close(handle)
         self.poll()
         return -1
 
