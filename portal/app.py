@@ -6,7 +6,6 @@ Order of start: database → keys → demo vendors → upstreams → catalogue �
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portal.audit.audit import Audit
 from portal.audit.retention import keeping
+from portal.background import beside
 from portal.catalogue.live import LiveCatalogue
 from portal.catalogue.rankings import vectors_of
 from portal.embedded import vendors
@@ -57,6 +57,7 @@ from portal.web.approvals import Approvals
 from portal.web.headers import SecurityHeaders
 from portal.web.home import Home
 from shared_auth.authorization.pages import for_people
+from shared_auth.connect.connect import page_of
 from shared_auth.principal import Principal
 from shared_auth.service import Auth
 from shared_auth.vault.vault import VaultCredentials
@@ -204,24 +205,21 @@ async def _pruning(auth: Auth, results: Results) -> AsyncIterator[None]:
                 log.warning("prune_failed", error=type(error).__name__)
             await asyncio.sleep(PRUNE_EVERY_S)
 
-    task = asyncio.create_task(prune(), name="prune")
     try:
-        yield
+        async with beside(prune(), "prune"):
+            yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
         await auth.close()
 
 
 def _accounts(auth: Auth, settings: PortalSettings) -> Accounts:
     """Return how upstreams get people's credentials, and where a person connects an account that is missing."""
-    return Accounts(lambda name: VaultCredentials(auth.vault, name), lambda name: f"{settings.issuer}/connect/{name}")
+    return Accounts(lambda name: VaultCredentials(auth.vault, name), lambda name: page_of(settings.issuer, name))
 
 
 def _unconnected(auth: Auth, settings: PortalSettings) -> Unconnected:
     async def pages(principal: Principal) -> Mapping[str, str]:
-        return {name: f"{settings.issuer}/connect/{name}" for name in await auth.vault.unconnected(principal)}
+        return {name: page_of(settings.issuer, name) for name in await auth.vault.unconnected(principal)}
 
     return pages
 

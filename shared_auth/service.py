@@ -25,6 +25,7 @@ from shared_auth.authorization.declared import DEVICE_CODE, JWT_BEARER, Declared
 from shared_auth.authorization.device import DeviceAuthorization, DevicePage
 from shared_auth.authorization.devices import Devices
 from shared_auth.authorization.documents import Documents
+from shared_auth.authorization.form_tokens import FormTokens
 from shared_auth.authorization.grants import Grant, Grants
 from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.introspect import Introspect
@@ -41,7 +42,6 @@ from shared_auth.authorization.tries import Tries
 from shared_auth.configuration import ConfigurationError
 from shared_auth.connect.connect import CALLBACK, Connect
 from shared_auth.connect.departures import Departures
-from shared_auth.connect.form_tokens import FormTokens
 from shared_auth.exchange import Exchange
 from shared_auth.identity.id_jag import IdentityAssertions
 from shared_auth.identity.identity import Identity
@@ -125,6 +125,7 @@ class Auth:
         self._vendor_api = VendorApi(outbound, resolve=resolve, redirect_uri=redirect_uri)
         self._departures = Departures(engine, seal, clock=clock)
         self._summaries = summaries
+        self._forms = FormTokens(settings.secret, issuer=settings.issuer)
         self.vault = Vault(servers, engine, seal, self._vendor_api, issuer=settings.issuer, clock=clock)
         self._person = Person(settings.local_subject, settings.local_name, settings.local_email, settings.local_groups)
 
@@ -172,7 +173,7 @@ class Auth:
             local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
             found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
-        access = Access(settings, self._grants, self._sessions, self._cookies, self._people)
+        access = Access(settings, self._grants, self._sessions, self._cookies, self._people, self._forms)
         found.append(Route("/access", for_people(access.show), methods=["GET"]))
         found.append(Route("/access", for_people(access.endpoint), methods=["POST"]))
         return [*found, *self._device_routes(), *self._connect_routes()]
@@ -183,7 +184,7 @@ class Auth:
         settings = self._settings
         connect = Connect(
             *(self.vault, self._vendor_api, self._departures, self._sessions, self._cookies),
-            FormTokens(settings.secret, issuer=settings.issuer),
+            self._forms,
             issuer=settings.issuer,
             local_sign_in=settings.local_sign_in,
             summaries=self._summaries,

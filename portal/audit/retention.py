@@ -7,7 +7,6 @@ program that runs or is paused is never pruned.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from portal.audit.chain import GENESIS, PAUSED, RUNNING, Link, head_of
+from portal.background import beside
 from portal.store.tables import audit_anchors, audit_calls, audit_instances, audit_programs, paused_programs
 
 EVERY_S = 3_600.0
@@ -48,13 +48,8 @@ async def keeping(engine: AsyncEngine, keep_days: int) -> AsyncIterator[None]:
                 log.warning("audit.prune_failed", error=type(error).__name__)
             await asyncio.sleep(EVERY_S)
 
-    task = asyncio.create_task(work(), name="audit-retention")
-    try:
+    async with beside(work(), "audit-retention"):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def prune(engine: AsyncEngine, before_ms: int) -> int:

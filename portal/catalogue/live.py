@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from portal.background import beside
 from portal.catalogue.gather import CatalogueConflict, gather
 from portal.catalogue.meaning import TextVectors, word_vectors
 from portal.catalogue.records import ServerState, State, Tool
@@ -42,13 +43,8 @@ class LiveCatalogue:
     async def running(self) -> AsyncIterator[LiveCatalogue]:
         """Gather once, then keep fresh. Raises CatalogueConflict when two names collide at start."""
         await self.refresh(self._upstreams.take_stale())
-        task = asyncio.create_task(self._keep_fresh(), name="catalogue")
-        try:
+        async with beside(self._keep_fresh(), "catalogue"):
             yield self
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def refresh(self, names: set[str]) -> None:
         """Gather ``names`` again and publish a new Catalogue.

@@ -5,9 +5,9 @@ is to fail and be sent the request once more, and a program must not run twice.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
-
 import mcp_types as t
+
+from portal.programs.notice import Answer, Notice
 
 KEY = "person"
 FIELD = "allow"
@@ -16,23 +16,6 @@ _FORM = {
     "properties": {FIELD: {"type": "boolean", "title": "Allow these calls", "default": False}},
     "required": [FIELD],
 }
-
-
-Answer = Literal["yes", "no", "shown", "closed"]
-"""A form says yes or no; a page was ``shown``, where the person decides or has decided; or neither was looked at."""
-
-
-class Notice(Protocol):
-    """Where a person decides, in words for them; ``carried`` is the state, ``client`` whether a form may decide."""
-
-    @property
-    def address(self) -> str: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def carried(self) -> str: ...
-    @property
-    def client(self) -> bool: ...
 
 
 def asking(notice: Notice, capabilities: t.ClientCapabilities | None) -> t.InputRequiredResult | None:

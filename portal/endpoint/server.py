@@ -13,8 +13,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from portal.endpoint import attachments, resources
-from portal.endpoint.asking import Answer, Notice, answer_in, asking
+from portal.endpoint.asking import answer_in, asking
 from portal.endpoint.tools import BadArguments, ExecuteArguments, SearchArguments, definitions, parse
+from portal.programs.notice import Answer, Notice
 from portal.programs.presenting import Attachment
 from shared_auth.principal import Principal
 from shared_auth.resource import principal_of

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from portal.gate.gate import Gate
-from portal.gate.session import Caller, CallRecord, Session, ToolFinder
+from portal.gate.session import WAITED, Caller, CallRecord, Session, ToolFinder
 
-__all__ = ["CallRecord", "Caller", "Gate", "Session", "ToolFinder"]
+__all__ = ["WAITED", "CallRecord", "Caller", "Gate", "Session", "ToolFinder"]

@@ -34,6 +34,9 @@ from shared_auth.principal import CLIENT_SUBJECT, Principal
 
 log = structlog.get_logger(__name__)
 
+WAITED = frozenset({"asked", "connect"})
+"""Outcomes of calls that were not made, because a person had to act first."""
+
 _UNKNOWN = Decision(allowed=False, policy_ids=(), reason="there is no such tool")
 
 
@@ -143,7 +146,7 @@ class Session:
     def _forget(self, tool: str) -> None:
         """Drop the line that says that the call waits: what becomes of it now is a line of its own."""
         for place, call in enumerate(self._calls):
-            if call.tool == tool and call.outcome in {"asked", "connect"}:
+            if call.tool == tool and call.outcome in WAITED:
                 del self._calls[place]
                 return
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import contextlib
 import hashlib
 import json
 import secrets
@@ -30,9 +29,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from portal.audit.chain import PAUSED
 from portal.audit.query import CallRecord, program
 from portal.audit.resuming import Before, close, lay_down, take_up
+from portal.background import beside
+from portal.gate import WAITED
 from portal.sandbox.contract import Json, Pause, PendingCall
 from portal.sandbox.requests import RUNTIME_VERSION
 from portal.store.tables import audit_programs, paused_programs
+from shared_auth.connect.connect import page_of
 from shared_auth.principal import Principal
 from shared_auth.sealing import Seal, Unsealable
 
@@ -135,7 +137,7 @@ class Pauses:
 
     def connect_address(self, server: str) -> str:
         """Return the page on which the person connects an account."""
-        return f"{self._site}/connect/{server}"
+        return page_of(self._site, server)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
@@ -149,13 +151,8 @@ class Pauses:
                     log.warning("pauses.not_swept", error=type(error).__name__)
                 await asyncio.sleep(SWEEP_S)
 
-        task = asyncio.create_task(sweep(), name="pauses")
-        try:
+        async with beside(sweep(), "pauses"):
             yield self
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def save(self, principal: Principal, program_id: str, pause: Pause, session: dict[str, Json]) -> Paused:
         """Store a paused program. It may go on only once its record says ``paused``, too. Raises TooManyPaused."""
@@ -284,9 +281,9 @@ class Pauses:
             await lay_down(connection, claimed.before.program_id)
 
     async def calls(self, principal: Principal, program_id: str) -> tuple[CallRecord, ...]:
-        """Return the calls of a program of the principal's person, as recorded."""
+        """Return the calls that a program of the principal's person has made, as recorded."""
         found = await program(self._engine, principal, program_id)
-        return () if found is None else found.calls
+        return () if found is None else tuple(call for call in found.calls if call.outcome not in WAITED)
 
     async def sweep(self) -> None:
         """End what has expired, and what belongs to a grant that has ended, on the record too."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,6 +26,7 @@ from portal.programs.going import Going
 from portal.programs.handles import Results
 from portal.programs.hints import Sight, hints, of_value
 from portal.programs.keeping import Keeping
+from portal.programs.notice import Answer
 from portal.programs.pauses import Paused, Pauses
 from portal.programs.presenting import Shown, present
 from portal.programs.progress import Progress, reporting
@@ -77,10 +78,6 @@ async def _broken_off(log: ProgramLog, error: BaseException, undo: Callable[[], 
         end = "cancelled" if isinstance(error, asyncio.CancelledError) else "unavailable"
         with contextlib.suppress(AuditUnavailable):
             await log.finish(end)
-
-
-Answer = Literal["yes", "no", "shown", "closed"]
-"""What a person did with a Notice that their client showed; portal.endpoint.asking reads it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from portal.gate import CallRecord
 from portal.programs.brief import failure_lines
+from portal.programs.notice import Notice
 from portal.programs.presenting import Attachment, Shown
 from portal.sandbox.contract import Diagnostic, Outcome
 
 MAX_PRINTED_CHARS = 8_000
-
-
-class Notice(Protocol):
-    """What a client needs of a paused program; portal.programs.waiting makes it."""
-
-    @property
-    def address(self) -> str: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def carried(self) -> str: ...
-    @property
-    def asks(self) -> bool: ...
-    @property
-    def client(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

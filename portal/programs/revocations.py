@@ -6,12 +6,13 @@ One query at a time asks for all grants that have a program running here; none i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+
+from portal.background import beside
 
 POLL_S = 0.4
 QUERY_TIMEOUT_S = 1.0
@@ -41,13 +42,8 @@ class Revocations:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Revocations]:
         """Watch until left."""
-        task = asyncio.create_task(self._watch(), name="revocations")
-        try:
+        async with beside(self._watch(), "revocations"):
             yield self
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     @asynccontextmanager
     async def watching(self, grant_id: str) -> AsyncIterator[None]:

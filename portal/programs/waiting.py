@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.audit.audit import ProgramLog
 from portal.audit.query import CallRecord as RecordedCall
-from portal.gate import CallRecord
+from portal.gate import WAITED, CallRecord
 from portal.programs.listing import made_lines
+from portal.programs.notice import Notice
 from portal.programs.pauses import Paused, Pauses, Person, TooManyPaused
 from portal.programs.reply import Reply, count, printed_lines
 from portal.sandbox.contract import Failure, Json, Outcome, PendingCall
@@ -43,19 +44,6 @@ _ENDED = {
     "running": "It goes on already, for another request. That one gets its result.",
     "interrupted": "It went on, and the portal stopped before it ended. It is never run twice.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What a client needs to show its person where to decide. ``carried`` comes back with the same request to go on;
-    ``asks`` is whether there is a yes or no to give, ``client`` whether it may be given in the client.
-    """
-
-    address: str
-    message: str
-    carried: str
-    asks: bool
-    client: bool
 
 
 class Waiting:
@@ -141,7 +129,7 @@ def waits(
     outcome: Outcome | None = None,
 ) -> Reply:
     """Say what a program waits for, where that is done, and how it goes on."""
-    made = [call for call in calls if call.outcome not in {"asked", "connect"}]
+    made = [call for call in calls if call.outcome not in WAITED]
     head = f"paused · {count(made)}" + ("" if elapsed_ms is None else f" · {elapsed_ms:.0f} ms")
     until = datetime.fromtimestamp(paused.expires_ms / 1_000, UTC).strftime("%H:%M UTC")
     lines = [head, _what_to_do(paused, pauses), f'Then call execute with resume="{paused.id}" alone, until {until}.']
@@ -160,7 +148,7 @@ def notice(paused: Paused, pauses: Pauses, carried: str, *, in_client: bool) -> 
     message = "\n".join(["A program of yours waits for you:", *lines])
     only_accounts = not paused.asks and paused.pending
     address = pauses.connect_address(paused.pending[0].module) if only_accounts else pauses.address(paused.id)
-    return Notice(address, message, carried, asks=paused.asks > 0, client=in_client and paused.asks > 0)
+    return Notice(address, message, carried, client=in_client and paused.asks > 0)
 
 
 def line_of(call: PendingCall, pauses: Pauses) -> str:
@@ -175,9 +163,7 @@ def over(paused: Paused, calls: Sequence[RecordedCall]) -> Reply:
     """Say why a program does not go on, and what it has done."""
     state = paused.state if paused.state in {"expired", "revoked"} else paused.outcome
     made = [
-        CallRecord(f"{call.server}.{call.tool}", call.outcome, call.elapsed_ms or 0.0, call.effect)
-        for call in calls
-        if call.outcome not in {"asked", "connect"}
+        CallRecord(f"{call.server}.{call.tool}", call.outcome, call.elapsed_ms or 0.0, call.effect) for call in calls
     ]
     why = _ENDED.get(state, f"It has gone on already, and ended: {state}. It is never run twice.")
     return Reply("\n".join([f"failed: {state} · {count(made)}", why, *made_lines(made, MAX_MADE_LINES)]), is_error=True)

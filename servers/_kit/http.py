@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import quote as percent
-from urllib.parse import urlsplit
 
 import httpx
 import stamina
@@ -162,12 +161,6 @@ async def open_http(
 def _authorities() -> ssl.SSLContext:
     """Return the certificate authorities that vendors are checked against, read once: each reading takes 16 ms."""
     return httpx.create_ssl_context(trust_env=False)
-
-
-def same_host(url: str, base_url: str) -> bool:
-    """Say whether a web URL given as an id belongs to this vendor, by scheme, host and port."""
-    given, base = urlsplit(url), urlsplit(base_url)
-    return (given.scheme, given.hostname, given.port) == (base.scheme, base.hostname, base.port)
 
 
 def _present(params: Params | None) -> dict[str, Any]:

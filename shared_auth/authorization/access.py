@@ -6,8 +6,6 @@ ended what is on record in the same transaction.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -15,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared_auth.authorization import redirects
+from shared_auth.authorization.form_tokens import FormTokens
 from shared_auth.authorization.grants import Grants, Kept
 from shared_auth.authorization.pages import page, redirect
-from shared_auth.authorization.parameters import read_form
-from shared_auth.authorization.sessions import Cookies, Session, Sessions, require_same_origin
+from shared_auth.authorization.sessions import Cookies, Session, Sessions
 from shared_auth.people import People, Person
 from shared_auth.reasons import Denied, Reason
 from shared_auth.settings import AuthSettings
@@ -26,20 +24,25 @@ from shared_auth.settings import AuthSettings
 EVERYBODY = "everybody"
 """What an operator types to end all access: a button alone is pressed too easily."""
 
-_PURPOSE = b"access form\0"
-
 
 class Access:
     """``/access``."""
 
     def __init__(
-        self, settings: AuthSettings, grants: Grants, sessions: Sessions, cookies: Cookies, people: People
+        self,
+        settings: AuthSettings,
+        grants: Grants,
+        sessions: Sessions,
+        cookies: Cookies,
+        people: People,
+        forms: FormTokens,
     ) -> None:
         self._settings = settings
         self._grants = grants
         self._sessions = sessions
         self._cookies = cookies
         self._people = people
+        self._forms = forms
 
     async def show(self, request: Request) -> Response:
         """Answer ``GET /access`` with the person's grants; the front page says how to sign in first."""
@@ -53,16 +56,13 @@ class Access:
             grants=[_shown(kept) for kept in await self._grants.kept(person.subject)],
             operator=self._is_operator(person),
             everybody=EVERYBODY,
-            token=self._token(session),
+            form_token=self._forms.of(session),
         )
 
     async def endpoint(self, request: Request) -> Response:
         """Answer ``POST /access``: end what the form names, and only that. Raises Denied; then nothing has ended."""
-        require_same_origin(request, self._settings.issuer)
-        form = await read_form(request)
         session, person = await self._who(request)
-        if not hmac.compare_digest(form.get("token", "").encode(), self._token(session).encode()):
-            raise Denied(Reason.FORM_STALE)
+        form = await self._forms.read(request, session)
         named = self._named(form, person)
         ended = await self._grants.revoke(
             grant_id=named.get("grant_id"),
@@ -103,10 +103,6 @@ class Access:
         if session is None or person is None:
             raise Denied(Reason.NOT_SIGNED_IN)
         return session, person
-
-    def _token(self, session: Session) -> str:
-        """Return what only our own page knows in this session: another site can neither read nor make it."""
-        return hmac.new(self._settings.secret, _PURPOSE + session.session_hash.encode(), hashlib.sha256).hexdigest()
 
 
 def _name(form: Mapping[str, str], field: str) -> str:

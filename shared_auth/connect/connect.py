@@ -15,11 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shared_auth.authorization import redirects
+from shared_auth.authorization.form_tokens import FormTokens
 from shared_auth.authorization.pages import for_people, page, redirect
 from shared_auth.authorization.parameters import MAX_QUERY_BYTES, Parameters, pairs, unique
 from shared_auth.authorization.sessions import Cookies, Session, Sessions
 from shared_auth.connect.departures import Departures
-from shared_auth.connect.form_tokens import FormTokens
 from shared_auth.reasons import Denied, Reason
 from shared_auth.vault.answers import GrantDead
 from shared_auth.vault.credential import CredentialUnavailable, NotConnected, Site
@@ -30,6 +30,11 @@ from shared_auth.vault.vendor_api import VendorApi, VendorDown
 log = logging.getLogger("shared_auth")
 
 CALLBACK = "/connect/callback"
+
+
+def page_of(issuer: str, server: str) -> str:
+    """Return the address where a person connects their account for ``server``."""
+    return f"{issuer}/connect/{server}"
 
 
 class Connect:
@@ -196,7 +201,7 @@ class Connect:
             return connections  # the page says that a site is missing, and offers to choose one
         if len(found) == 1 and await self._vault.choose(session.subject, server, found[0]):
             return connections
-        return f"{self._issuer}/connect/{server}/site"
+        return f"{page_of(self._issuer, server)}/site"
 
     async def _found_sites(self, session: Session, server: str, vendor: Vendor) -> list[Site]:
         if not vendor.sites_url:

@@ -15,10 +15,10 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import TextContent
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from portal.endpoint.asking import Answer, Notice
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
 from portal.endpoint.server import Progress, build
 from portal.programs.handles import Kept, NoSuchResult
+from portal.programs.notice import Answer, Notice
 from portal.programs.presenting import Attachment
 from portal.programs.reading import Part
 from shared_auth.principal import Principal

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import mcp_types as t
@@ -11,6 +10,7 @@ import pytest
 
 from portal.endpoint.asking import FIELD, KEY, answer_in, asking
 from portal.endpoint.server import Progress
+from portal.programs.notice import Notice
 from tests.endpoint.serving import BASE, ERAS, Behind, Said, agent, browser, said
 from tests.upstream.serving import ALICE
 
@@ -18,17 +18,13 @@ URL = "https://portal.example/programs/abc"
 ELICITATION: dict[str, Any] = {"url": {"elicitation": {"url": {}}}, "form": {"elicitation": {"form": {}}}, "none": {}}
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    address: str = URL
-    message: str = "A program of yours waits for you"
-    carried: str = "carried-state"
-    client: bool = False
+def notice(*, client: bool) -> Notice:
+    return Notice(URL, "A program of yours waits for you", "carried-state", client)
 
 
 def waiting(*, client: bool = False) -> Behind:
     async def wait(_code: str, _progress: Progress | None) -> Said:
-        return Said("paused · 0 calls", pause=Notice(client=client))
+        return Said("paused · 0 calls", pause=notice(client=client))
 
     return Behind(wait)
 
@@ -65,7 +61,7 @@ async def test_a_client_that_can_open_pages_is_sent_to_ours() -> None:
     assert result["requestState"] == "carried-state"
     (request,) = result["inputRequests"].values()
     assert request["method"] == "elicitation/create"
-    assert request["params"] == {"mode": "url", "message": Notice().message, "url": URL}
+    assert request["params"] == {"mode": "url", "message": notice(client=False).message, "url": URL}
 
 
 @pytest.mark.parametrize(("capability", "client"), [("none", False), ("none", True), ("form", False)])
@@ -134,4 +130,4 @@ async def test_an_older_client_gets_the_text() -> None:
 def test_what_is_no_answer_to_us_says_nothing() -> None:
     answers: list[t.InputResponses | None] = [None, {}, {"other": t.ElicitResult(action="decline")}]
     assert [answer_in(answer) for answer in answers] == ["closed"] * 3
-    assert asking(Notice(), None) is None
+    assert asking(notice(client=False), None) is None

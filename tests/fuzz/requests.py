@@ -178,7 +178,7 @@ def templates(held: Mapping[str, str]) -> list[Template]:
     }
     monitor = {"client_id": "monitor", "client_secret": SECRET}
     waiting, boards = f"/programs/{held['pause']}", {"form_token": held["form_token"]}
-    ending = {"token": held["access_form"], "end": "mine", "grant_id": "mpg_unknown"}
+    ending = {"form_token": held["access_form"], "end": "mine", "grant_id": "mpg_unknown"}
     exchanging = {
         "grant_type": EXCHANGE,
         "client_id": "boards-server",

@@ -213,7 +213,7 @@ class Standing:
             page = await flow.browser.post("/device", data={"user_code": started["user_code"]})
             held["device_consent"] = hidden(page, "consent")
             held |= await self._connected(flow) | await self._waiting(flow, tokens["access_token"])
-            held["access_form"] = hidden(await flow.browser.get("/access"), "token")
+            held["access_form"] = hidden(await flow.browser.get("/access"), "form_token")
             held["cookies"] = "; ".join(f"{one.name}={one.value}" for one in flow.browser.cookies.jar)
         held["logout"] = logout_token(self.company, sub="nobody-here")
         held["assertion"] = assertion(self.company)

@@ -20,8 +20,8 @@ OPERATORS = "portal-operators"
 
 async def end(flow: Flow, what: str, **form: str) -> httpx.Response:
     """Open the page and press one of its buttons, whether or not it shows it."""
-    token = hidden(await flow.browser.get("/access"), "token")
-    return await flow.browser.post("/access", data={"token": token, "end": what, **form})
+    token = hidden(await flow.browser.get("/access"), "form_token")
+    return await flow.browser.post("/access", data={"form_token": token, "end": what, **form})
 
 
 async def on_record(engine: AsyncEngine) -> list[tuple[Any, ...]]:
@@ -100,8 +100,8 @@ async def test_a_grant_of_somebody_else_is_not_ended_and_looks_like_none(flow: F
 @pytest.mark.parametrize("form", [{}, {"end": "mine"}, {"end": "mine", "grant_id": " "}, {"end": "x"}])
 async def test_an_empty_name_ends_nothing(operated: Flow, form: dict[str, str]) -> None:
     _, tokens = await operated.login()
-    token = hidden(await operated.browser.get("/access"), "token")
-    assert (await operated.browser.post("/access", data={"token": token} | form)).status_code == 400
+    token = hidden(await operated.browser.get("/access"), "form_token")
+    assert (await operated.browser.post("/access", data={"form_token": token} | form)).status_code == 400
     assert (await operated.call(tokens["access_token"])).status_code == 200
 
 
@@ -111,8 +111,8 @@ async def test_an_empty_name_ends_nothing(operated: Flow, form: dict[str, str]) 
 )
 async def test_another_site_cannot_end_anything(flow: Flow, headers: dict[str, str]) -> None:
     _, tokens = await flow.login()
-    token = hidden(await flow.browser.get("/access"), "token")
-    form = {"token": token, "end": "all-mine"}
+    token = hidden(await flow.browser.get("/access"), "form_token")
+    form = {"form_token": token, "end": "all-mine"}
     assert (await flow.browser.post("/access", data=form, headers=headers)).status_code == 403
     assert (await flow.call(tokens["access_token"])).status_code == 200
 
@@ -122,9 +122,9 @@ async def test_a_form_of_another_session_or_of_none_is_refused(flow: Flow) -> No
     _, tokens = await flow.login()
     async with flow.client() as other:
         await flow.sign_in(other)
-        theirs = hidden(await other.get("/access"), "token")
+        theirs = hidden(await other.get("/access"), "form_token")
     for token in (theirs, "", "x", "\u00e9"):
-        answer = await flow.browser.post("/access", data={"token": token, "end": "all-mine"})
+        answer = await flow.browser.post("/access", data={"form_token": token, "end": "all-mine"})
         assert answer.status_code == 403
     async with flow.client() as stranger:
         assert (await stranger.get("/access")).headers["location"] == f"{flow.issuer}/"
@@ -188,6 +188,6 @@ async def test_what_is_not_on_record_has_not_ended(flow: Flow, engine: AsyncEngi
     _, tokens = await flow.login()
     async with engine.begin() as connection:
         await connection.run_sync(store.revocations.drop)
-    token = hidden(await flow.browser.get("/access"), "token")
-    assert (await flow.browser.post("/access", data={"token": token, "end": "all-mine"})).status_code == 503
+    token = hidden(await flow.browser.get("/access"), "form_token")
+    assert (await flow.browser.post("/access", data={"form_token": token, "end": "all-mine"})).status_code == 503
     assert (await flow.call(tokens["access_token"])).status_code == 200
