@@ -46,7 +46,6 @@ _PRINTS_A_TURN = 100
 _FIRST_FEED = "<python-input-0>"
 """What a worker calls the prelude, where there is one; the program is then the second."""
 
-_TOO_LARGE: dict[int, str] = {Kind.CALL: "argument_bytes", Kind.DUMP: "snapshot_bytes"}
 _MEMORY_EXIT = 65
 """How a worker ends when it reaches the hard ceiling above its memory limit (measured, runtime 1.4.0)."""
 
@@ -214,6 +213,7 @@ class Program:
         """
         worker, limits = self._worker, self._limits
         largest = max(limits.result_bytes, limits.argument_bytes, limits.print_bytes)
+        dumping = bool(max_bytes)
         max_bytes = max_bytes or 2 * largest + _NODE_BYTES * limits.nodes + _FRAME_OVERHEAD_BYTES
         deadline_s = limits.cpu_s - self._cpu_us / 1_000_000 + CPU_GRACE_S
         worker.send(request)
@@ -232,7 +232,9 @@ class Program:
                 else:
                     break
         except FrameTooLarge as error:
-            limit = _TOO_LARGE.get(error.kind, "result_bytes")
+            # What a frame claims to be is the worker's word: only a snapshot that was asked for is one.
+            other = "snapshot_bytes" if dumping else "result_bytes"
+            limit = "argument_bytes" if error.kind == Kind.CALL else other
             raise _Ended(failures.over_limit(limit, limits)) from None
         except WorkerDied as error:
             raise _Ended(await self._death(error.reason)) from None
