@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+# No test may fail because the machine is slow: how long something takes is a matter of bench/.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

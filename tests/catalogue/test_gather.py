@@ -238,7 +238,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(["properties", "$defs", "anyOf", "allOf", "required", "type"]), JSON))
 def test_any_json_in_place_of_a_schema_is_a_record_or_a_reject(schema: dict[str, Any]) -> None:
     try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.catalogue.pacing import unhurried
@@ -47,7 +47,6 @@ def expected(query: str, tools: Sequence[Tool]) -> list[float]:
     return scores
 
 
-@settings(deadline=None)
 @given(LISTINGS, WORDS)
 def test_a_score_is_the_formula_s_over_all_sections(texts: list[list[list[str]]], word: str) -> None:
     made = listings(texts)
@@ -59,7 +58,6 @@ def test_a_score_is_the_formula_s_over_all_sections(texts: list[list[list[str]]]
 
 
 @given(LISTINGS, WORDS, st.data())
-@settings(deadline=None)
 def test_nothing_left_out_has_a_score(texts: list[list[list[str]]], word: str, data: st.DataObject) -> None:
     made = listings(texts)
     size = sum(map(len, made))

@@ -162,7 +162,7 @@ def test_upstream_text_cannot_leave_its_docstring_or_comment(text: str, query: s
             assert [type(inner) for inner in node.body] == [ast.Expr]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(), st.text(), st.text())
 def test_any_upstream_text_leaves_valid_python(description: str, default: str, key: str) -> None:
     schema = properties(x={"type": "object", "properties": {key: {"const": default, "description": description}}})

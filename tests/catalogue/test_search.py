@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.catalogue.records import ServerState, Tool
@@ -150,7 +150,6 @@ def test_an_empty_catalogue_answers() -> None:
     assert Catalogue((), ()).search(["anything"]) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=60), max_size=5), st.integers(1, 40))
 def test_any_query_gets_an_answer_without_repeats(queries: list[str], limit: int) -> None:
     found = FOUND.search(queries, limit=limit, allowed=everything)

@@ -305,7 +305,7 @@ def _closed(schema: Any) -> Any:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(SCHEMAS, st.data())
 def test_a_value_that_fits_the_schema_fits_the_type(schema: Any, data: st.DataObject) -> None:
     value = data.draw(VALUES | _values(schema, 3))

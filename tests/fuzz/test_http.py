@@ -94,7 +94,6 @@ def test_nearly_right_requests_break_nothing_and_nothing_comes_back(stage: Stage
 
     @settings(
         max_examples=pytestconfig.getoption("fuzz_examples"),
-        deadline=None,
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -343,7 +342,6 @@ async def test_an_answer_that_is_no_small_json_document_is_no_client(
     assert len(web.asked) == 1, "redirects are not followed"
 
 
-@hypothesis.settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -93,7 +93,7 @@ def test_a_subject_is_up_to_255_printable_ascii_characters() -> None:
 
 
 @pytest.mark.requirement("GW-30", "GW-32")
-@hypothesis.settings(deadline=None, max_examples=400)
+@hypothesis.settings(max_examples=400)
 @given(
     st.dictionaries(
         st.sampled_from(["iss", "aud", "exp", "iat", "nonce", "nbf", "azp", "at_hash"]), SWAPPED, min_size=1
@@ -110,7 +110,6 @@ def test_no_swapped_claim_crashes_or_yields_somebody_else(changes: Any) -> None:
     assert changes.get("azp", "portal") == "portal"
 
 
-@hypothesis.settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["sub", "name", "email", "email_verified", "preferred_username", "groups"]), SWAPPED

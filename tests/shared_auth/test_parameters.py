@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,14 +12,12 @@ from shared_auth.reasons import Denied
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=10)
 
 
-@hypothesis.settings(deadline=None)
 @given(st.dictionaries(WORDS, WORDS, max_size=8))
 def test_what_was_encoded_is_read_back(values: dict[str, str]) -> None:
     assert unique(pairs(urlencode(values).encode())) == values
 
 
 @pytest.mark.requirement("AS-134")
-@hypothesis.settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_parser_or_smuggle_a_control_character(raw: bytes) -> None:
     try:

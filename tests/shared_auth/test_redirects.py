@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,7 +118,6 @@ def test_nothing_else_matches(known: Any, uri: Any) -> None:
 
 
 @pytest.mark.requirement("AS-60")
-@hypothesis.settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_becomes_a_match_of_an_address_that_it_is_not(text: Any) -> None:
     for uri in (f"https://app.example{text}", f"http://localhost:{text}", f"http://localhost{text}/cb", text):
@@ -129,7 +127,6 @@ def test_no_text_becomes_a_match_of_an_address_that_it_is_not(text: Any) -> None
             assert parts.username is None
 
 
-@hypothesis.settings(deadline=None)
 @given(st.text(), st.text())
 def test_an_answer_carries_its_values_and_cannot_leave_the_address(code: str, state: Any) -> None:
     found = answer("https://app.example/cb?tenant=7", code=code, state=state, error=None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,7 +190,6 @@ def test_a_name_is_one_line_without_what_reorders_or_hides(name: Any, shown: Any
     assert readable(name) == shown
 
 
-@hypothesis.settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_parser(raw: Any) -> None:
     with pytest.raises(Denied) as denied:

@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -178,7 +177,7 @@ def _changed_text(data: Any, token: str) -> str:
 
 
 @pytest.mark.requirement("RS-10", "JW-28")
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_mutation_of_a_valid_token_yields_a_principal(shared: Any, data: Any) -> None:
     token = shared.mint(PRINCIPAL, audience=RESOURCE, ttl_s=600).token
@@ -208,7 +207,6 @@ def test_the_twin_of_a_signature_states_the_same(shared: Any) -> None:
     assert found[0] == found[1]
 
 
-@hypothesis.settings(deadline=None)
 @given(st.text() | st.lists(st.text(), min_size=3, max_size=3).map(".".join))
 def test_no_text_crashes_the_verifier(shared: Any, text: str) -> None:
     with pytest.raises(Denied):

@@ -30,7 +30,10 @@ from portal.sandbox.helpers import FUNCTIONS, NAMES, PRELUDES, prelude
 from portal.sandbox.wire import BYTES, VARINT, fields, text
 
 MAX_FRAMES = 40
-_OWN_BYTES = 24 * 1024 * 1024
+_RESERVE_BYTES = 4 * 1024 * 1024
+"""What is kept back, untouched, to say in that memory has run out: a few of the allocator's arenas."""
+
+_OWN_BYTES = 24 * 1024 * 1024 + _RESERVE_BYTES
 _OWN_FRAMES = 60
 _CPU_GRACE_S = 2
 _PRELUDES = {text: compile(text, "<helpers>", "exec") for text in PRELUDES}
@@ -75,6 +78,7 @@ def _run(source: str, line: Line, calls: Calls) -> None:
         line.send(Kind.ERROR, error_event("SyntaxError", said, [(number, 0, number, 0, "", FILE)]))
         return
     module = _surroundings(source, line, calls)
+    reserve = bytearray(_RESERVE_BYTES)
     line.cpu_start_s = time.process_time()
     try:
         value = _value(program.code, module, awaits=program.awaits)
@@ -85,6 +89,7 @@ def _run(source: str, line: Line, calls: Calls) -> None:
         else:
             line.send(Kind.ERROR, _error(error))
     except MemoryError as error:
+        del reserve
         line.send(Kind.ERROR, error_event("MemoryError", "memory limit exceeded", _frames(error)))
     except BaseException as error:  # noqa: BLE001 - whatever a program raises is its outcome
         line.send(Kind.ERROR, _error(error))

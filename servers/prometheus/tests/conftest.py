@@ -30,7 +30,10 @@ from servers.prometheus.emulator.source import Exemplar, Family, Series, Target
 from servers.prometheus.server import create
 from shared_auth.principal import Principal
 
-READY_S = 30.0
+READY_S = 60.0
+SCRAPE = "2s"
+"""A scrape that is missed empties every answer: the exporter shares its interpreter with the tests, and may be late."""
+
 PROMETHEUS = shutil.which("prometheus")
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 
@@ -285,7 +288,7 @@ def _emulated() -> Iterator[Stack]:
 
 def _configuration(exporter: str, closed: str, alertmanager_port: int) -> dict[str, Any]:
     return {
-        "global": {"scrape_interval": "250ms", "evaluation_interval": "250ms", "scrape_timeout": "250ms"},
+        "global": {"scrape_interval": SCRAPE, "evaluation_interval": "250ms", "scrape_timeout": SCRAPE},
         "rule_files": ["rules.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager_port}"]}]}]},
         "scrape_configs": [
