@@ -39,10 +39,11 @@ class Request:
 
 
 class Line:
-    """Frames over descriptors 0 and 1, and what is printed in between."""
+    """Frames over descriptors 0 and 1, and what is printed in between. A ``silent`` one writes nothing."""
 
-    def __init__(self, function: Callable[[str], object]) -> None:
+    def __init__(self, function: Callable[[str], object], *, silent: bool = False) -> None:
         self._function = function
+        self._silent = silent
         self._printed: list[str] = []
         self._waiting_chars = 0
         self._flushed_s = 0.0
@@ -161,7 +162,7 @@ class Line:
         self._writing = True
         frame = put_bytes(kind, body) + put_varint(24, self.cpu_us())
         data = memoryview(_HEADER.pack(len(frame)) + frame)
-        while data:
+        while data and not self._silent:
             data = data[os.write(1, data) :]
         self._writing = False
         if self._overdue:

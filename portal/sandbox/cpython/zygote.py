@@ -25,6 +25,7 @@ _MAX_REQUEST_BYTES = 64
 def prepare() -> tuple[int, list[object]]:
     """Load everything. Return how many bytes of address space that takes, and what must stay referenced."""
     kept = preload()
+    child.rehearse()
     # Reading /proc afterwards is not possible.
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
         pages = int(file.read().split()[0])
