@@ -110,7 +110,8 @@ class ProgramLog:
             "result_bytes": None,
             "elapsed_ms": None,
         }
-        return CallEntry(self._writer, self._writer.add("call", values, self._row.fate))
+        # A read is sent before its row is on disk anyway; one that ends meanwhile costs one row and no change of it.
+        return CallEntry(self._writer, self._writer.add("call", values, self._row.fate, patient=effect == "read"))
 
     async def finish(self, outcome: str, *, detail: str = "", result_bytes: int | None = None) -> None:
         """Return once the program's whole record is on disk; the first outcome stands. Raises AuditUnavailable.

@@ -17,6 +17,7 @@ from portal.endpoint.asking import answer_in, asking
 from portal.endpoint.tools import BadArguments, ExecuteArguments, SearchArguments, definitions, parse
 from portal.programs.notice import Answer, Notice
 from portal.programs.presenting import Attachment
+from portal.tracing import heard
 from shared_auth.principal import Principal
 from shared_auth.resource import principal_of
 
@@ -105,7 +106,7 @@ def build(searcher: Searcher, executor: Executor, reader: resources.Reader, *, v
                 f"The portal failed; nothing is wrong with your request. Error id {error_id}.", is_error=True
             )
 
-    return Server(
+    server: Server[Any] = Server(
         "mcp-portal",
         version=version,
         instructions=INSTRUCTIONS,
@@ -116,6 +117,8 @@ def build(searcher: Searcher, executor: Executor, reader: resources.Reader, *, v
         on_call_tool=on_call_tool,
         **resources.handlers(reader),
     )
+    server.middleware[:] = heard(server.middleware)
+    return server
 
 
 def _progress(ctx: ServerRequestContext[Any]) -> Progress | None:

@@ -30,6 +30,8 @@ from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
+from portal.tracing import heard
+
 METHOD = "tools/call"
 
 log = structlog.get_logger(__name__)
@@ -70,7 +72,7 @@ class Direct:
             return result
 
         call: CallNext = handled
-        for middleware in reversed(self._server.middleware):
+        for middleware in reversed(heard(self._server.middleware)):
             call = partial(_around, middleware, call)
         try:
             result = await call(context)
