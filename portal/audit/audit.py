@@ -12,6 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -101,8 +102,8 @@ class ProgramLog:
             "tool": _plain(tool, MAX_NAME_CHARS),
             "effect": _plain(effect, 16),
             "decision": _plain(decision, 16),
-            "policy_ids": _names(policy_ids),
-            "argument_names": _names(argument_names),
+            "policy_ids": _names(tuple(policy_ids)),
+            "argument_names": _names(tuple(argument_names)),
             "arguments_sha256": arguments_sha256,
             "argument_bytes": argument_bytes,
             "started_ms": self._now_ms(),
@@ -256,5 +257,6 @@ def _plain(value: str, max_chars: int) -> str:
     return value.replace("\x00", "\\x00")[:max_chars]
 
 
-def _names(names: Sequence[str]) -> str:
+@lru_cache(maxsize=256)
+def _names(names: tuple[str, ...]) -> str:
     return json.dumps([_plain(name, MAX_NAME_CHARS) for name in names[:MAX_NAMES]], ensure_ascii=False)

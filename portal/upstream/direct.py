@@ -45,6 +45,7 @@ class Direct:
         self._opens = server.lifespan
         server.lifespan = self._lifespan
         self._state: Any = None
+        self._middleware: list[ServerMiddleware[Any]] = []
         self._ids = itertools.count(1)
         connection = Connection.from_envelope(LATEST_MODERN_VERSION, None, None)
         self._session = ServerSession(_NoWayBack(), connection)
@@ -72,7 +73,7 @@ class Direct:
             return result
 
         call: CallNext = handled
-        for middleware in reversed(heard(self._server.middleware)):
+        for middleware in self._middleware:
             call = partial(_around, middleware, call)
         try:
             result = await call(context)
@@ -91,6 +92,7 @@ class Direct:
     async def _lifespan(self, server: Server[Any]) -> AsyncIterator[Any]:
         async with self._opens(server) as state:
             self._state = state
+            self._middleware = heard(server.middleware)[::-1]
             yield state
 
 
