@@ -22,6 +22,9 @@ from portal.sandbox.worker import Worker
 IDLE_S = 60.0
 """How long a worker above the warm minimum may stay idle while others are being used."""
 
+RESPITE_S = 0.01
+"""How long a replacement waits while another worker is ready."""
+
 RESET_S = 5.0
 """How long a worker may take to forget a program before it is replaced."""
 
@@ -186,6 +189,9 @@ class Pool:
 
     async def _replace(self) -> None:
         try:
+            if self._idle:
+                # The program that used the last one up is being answered: let it have the processors first.
+                await asyncio.sleep(RESPITE_S)
             await self._keep(asyncio.ensure_future(self._start()))
         finally:
             self._starting -= 1
