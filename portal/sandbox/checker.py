@@ -2,7 +2,9 @@
 
 The program's body is put into a function that nobody calls, and its imports before that function, where the checker
 follows them. A deliberate error is added at the end: a text with a finding is neither executed nor remembered by the
-worker, so one session, warm with the stubs, serves many programs that cannot see one another.
+worker, so one session, warm with the stubs, serves many programs that cannot see one another. It remembers the stubs of
+each module that a program has imported; a program that imports one of these by other stubs, or that must not know of
+it, gets a new session.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ CHECK_CPU_S = 10.0
 CHECK_MEMORY_BYTES = 64 * 1024 * 1024
 MAX_FINDINGS = 50
 CACHED = 512
+MAX_REMEMBERED = 64
+"""Modules that one session holds: each costs memory until the next new session."""
+
 _MAX_FRAME_BYTES = 4 * 1024 * 1024
 _UNLISTED_NAMES = """
 FileExistsError FileNotFoundError ImportError IsADirectoryError ModuleNotFoundError NotADirectoryError PermissionError
@@ -41,10 +46,13 @@ _SENTINEL = "__mcp_portal_end_of_program__"
 
 @dataclass(frozen=True, slots=True)
 class Wrapped:
-    """The text that is checked. ``lines`` maps each of its lines, from 1, to a line of the program (0: none)."""
+    """The text that is checked. ``lines`` maps each of its lines, from 1, to a line of the program (0: none);
+    ``imports`` are the modules that it names.
+    """
 
     text: str
     lines: tuple[int, ...]
+    imports: frozenset[str]
 
 
 class Checker:
@@ -75,15 +83,14 @@ class Checker:
 
     async def _judge(self, lease: Lease, wrapped: Wrapped, modules: Sequence[Module]) -> list[Diagnostic]:
         worker = lease.worker
-        session = _digest(_stub_parts(modules))
+        stubs = {module.name: module.stubs for module in modules}
         try:
-            if worker.session != session:
-                # A session remembers stubs; another set of modules must not see these.
-                if worker.session:
+            if not _serves(worker.session, wrapped.imports, stubs):
+                if worker.session is not None:
                     await worker.ask(requests.RESET)
                 await worker.ask(_OPEN)
-                worker.session = session
-            event = await self._feed(worker, wrapped.text, {module.name: module.stubs for module in modules})
+                worker.session = {}
+            event = await self._feed(worker, wrapped.text, stubs)
             found = _findings(event, wrapped)
             lease.clean = True
             return found
@@ -96,10 +103,24 @@ class Checker:
             call = events.system(event.body)
             if call.operation != System.STUBS:
                 raise ProtocolError("a checker wanted to run something")
-            wanted = {name: stubs[name] for name in events.names(call.body) if name in stubs}
+            names = events.names(call.body)
+            worker.session |= {name: _digest_of(name, stubs) for name in names}
+            wanted = {name: stubs[name] for name in names if name in stubs}
             result, nodes = requests.stubs_result(wanted)
             event = await worker.ask(requests.resume(call.call_id, result, nodes), _MAX_FRAME_BYTES)
         return event
+
+
+def _serves(session: dict[str, bytes] | None, imports: frozenset[str], stubs: dict[str, str]) -> bool:
+    """Say whether what a session remembers of the program's imports is what the program is to see."""
+    if session is None or len(session) > MAX_REMEMBERED:
+        return False
+    return all(_digest_of(name, stubs) == session[name] for name in imports & session.keys())
+
+
+def _digest_of(name: str, stubs: dict[str, str]) -> bytes:
+    """Return what a session remembers by: the stubs of a module, or that there is none of this name."""
+    return _digest([stubs[name]]) if name in stubs else b""
 
 
 _OPEN = requests.configure(
@@ -116,7 +137,17 @@ def wrap(code: str) -> Wrapped:
     text = "".join(f"{line}\n" for line, _ in head)
     text += "async def __program__():\n" + _indented(body) + f"\n pass\n{_SENTINEL}: int = ''\n"
     count = body.count("\n") + 1
-    return Wrapped(text, (*(line for _, line in head), 0, *range(1, count + 1), 0, 0))
+    lines = (*(line for _, line in head), 0, *range(1, count + 1), 0, 0)
+    return Wrapped(text, lines, frozenset(name for node in imports for name in _named(node)))
+
+
+def _named(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Return the modules that an import may mean, each with the packages that it is in."""
+    found = [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        # ``from . import x`` means a module x, or else a name that is no module.
+        found.append(node.module or "")
+    return [".".join(parts[: end + 1]) for name in found for parts in [name.split(".")] for end in range(len(parts))]
 
 
 def _parse(code: str) -> ast.Module:

@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from portal.sandbox.contract import SandboxUnavailable
 from portal.sandbox.events import Event, Kind, event
@@ -91,7 +91,7 @@ class Worker:
         self._writer = writer
         self.uses = 0
         self.idle_since_s = 0.0
-        self.session = b""
+        self.session: Any = None
 
     @classmethod
     async def start(cls, command: Sequence[str], executor: Executor, *, launcher: bool) -> Worker:

@@ -6,8 +6,11 @@ import builtins
 
 import pytest
 
+from portal.sandbox import checker
 from portal.sandbox.contract import Diagnostic, Function, Module
+from portal.sandbox.events import Event
 from portal.sandbox.monty import MontySandbox
+from portal.sandbox.worker import Worker
 from tests.sandbox.conftest import DESK, LIMITS
 
 TYPED = Module("typed", (Function("get", ("id",)),), "async def get(id: int) -> str: ...\n")
@@ -97,3 +100,75 @@ async def test_many_sets_of_stubs_in_turn(sandbox: MontySandbox) -> None:
     for number in range(12):
         module = Module("m", (), f"def f(x: int) -> int: ...\nVALUE{number}: int\n")
         assert await lines(sandbox, f"import m\nm.VALUE{number}\nm.f('a')", module) == [(3, "invalid-argument-type")]
+
+
+OTHER = Module("other", (Function("put", ("key",)),), "async def put(key: str) -> None: ...\n")
+TYPED_ANEW = Module("typed", (Function("get", ("id",)),), "async def get(id: str) -> str: ...\n")
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
+    """The workers that were given a new session, in order."""
+    found: list[Worker] = []
+    ask = Worker.ask
+
+    async def noted(worker: Worker, request: bytes, *bound: int) -> Event:
+        found.extend([worker] if request == checker._OPEN else [])
+        return await ask(worker, request, *bound)
+
+    monkeypatch.setattr(Worker, "ask", noted)
+    return found
+
+
+async def test_programs_with_different_modules_share_a_session(sandbox: MontySandbox, opened: list[Worker]) -> None:
+    await lines(sandbox, "import typed, other", TYPED, OTHER)
+    opened.clear()
+    for number in range(3):
+        assert await lines(sandbox, f"import typed\nawait typed.get({number})", TYPED) == []
+        assert await lines(sandbox, f"import other\nawait other.put({number})", OTHER) == [(2, "invalid-argument-type")]
+    assert opened == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import typed\nawait typed.get({n})",
+        "import typed as t\nawait t.get({n})",
+        "from typed import get\nawait get({n})",
+        "async def f():\n    from typed import get\n    await get({n})",
+        "import other, typed\nawait typed.get({n})",
+    ],
+)
+async def test_a_program_sees_its_own_stubs_whatever_its_session_remembers(sandbox: MontySandbox, code: str) -> None:
+    def said(number: int) -> str:
+        return code.replace("{n}", str(number))
+
+    place = code[: code.index("get({n})")].count("\n") + 1
+    assert await lines(sandbox, said(1), TYPED, OTHER) == []
+    assert await lines(sandbox, said(2), TYPED_ANEW, OTHER) == [(place, "invalid-argument-type")]
+    assert await lines(sandbox, said(3), TYPED, OTHER) == []
+    # To whoever may not see it, it does not exist, though the session has just had it.
+    rules = [rule for _, rule in await lines(sandbox, said(4), OTHER)]
+    assert rules == ["unresolved-import"]
+    assert await lines(sandbox, said(5), TYPED, OTHER) == []
+
+
+@pytest.mark.parametrize(
+    "code", ["from . import typed\nawait typed.get('a')", "from .typed import get\nawait get('a')"]
+)
+async def test_a_relative_import_shows_nothing_of_what_a_session_remembers(sandbox: MontySandbox, code: str) -> None:
+    fresh = await lines(sandbox, f"# before\n{code}", OTHER)
+    assert await lines(sandbox, "import typed\nawait typed.get(6)", TYPED) == []
+    assert await lines(sandbox, f"# afterwards\n{code}", OTHER) == fresh
+
+
+async def test_a_session_remembers_only_so_many_modules(
+    sandbox: MontySandbox, monkeypatch: pytest.MonkeyPatch, opened: list[Worker]
+) -> None:
+    monkeypatch.setattr(checker, "MAX_REMEMBERED", 2)
+    for number in range(6):
+        name = f"server{number}"
+        module = Module(name, TYPED.functions, TYPED.stubs)
+        assert await lines(sandbox, f"import {name}\nawait {name}.get('a')", module) == [(2, "invalid-argument-type")]
+        assert await lines(sandbox, f"import {name}\nawait {name}.get(1)", module) == []
+    assert 1 <= len(opened) <= 3
