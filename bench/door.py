@@ -8,7 +8,8 @@ from pathlib import Path
 
 from starlette.types import Message, Receive, Scope, Send
 
-from portal.store.database import migrate, open_database
+from portal.store.database import migrate, open_beside, open_database
+from shared_auth.asking import Asking
 from shared_auth.authorization.grants import FRESH_S
 from shared_auth.service import Auth
 from shared_auth.settings import AuthSettings
@@ -46,9 +47,10 @@ async def door(folder: Path) -> Taken:
     )
     clock = _Clock()
     engine = open_database(f"sqlite:///{folder / 'door.db'}")
+    ask = Asking(open_beside(engine))
     try:
         await migrate(engine)
-        auth = Auth(settings, engine, clock=clock)
+        auth = Auth(settings, engine, ask=ask, clock=clock)
         await auth.start()
         tokens = [await auth.local_token(ttl_s=3_600) for _ in range(TIMES)]
         passed = auth.door(_nothing)
@@ -60,6 +62,7 @@ async def door(folder: Path) -> Taken:
             taken["revocation asked again"].append(await _ms(passed, tokens[0]))
             taken["remembered"].append(await _ms(passed, tokens[0]))
     finally:
+        await ask.close()
         await engine.dispose()
     return taken
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 from mcp.server.transport_security import TransportSecuritySettings
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
@@ -50,12 +51,13 @@ from portal.programs.search import Search, Unconnected
 from portal.sandbox.engines import Engines
 from portal.secret import secret_of
 from portal.settings import ConfigurationError, PortalSettings
-from portal.store.database import migrate, open_database
+from portal.store.database import migrate, open_beside, open_database
 from portal.upstream.accounts import Accounts
 from portal.upstream.registry import Upstreams
 from portal.web.approvals import Approvals
 from portal.web.headers import SecurityHeaders
 from portal.web.home import Home
+from shared_auth.asking import Ask, Asking
 from shared_auth.authorization.pages import for_people
 from shared_auth.connect.connect import page_of
 from shared_auth.principal import Principal
@@ -109,8 +111,8 @@ async def open_portal(
     ``demo_dir`` is where demo vendors keep their data; a second portal on the same data_dir needs another one.
     ``instance`` names this process for the record when the name is its own and outlives a restart.
     """
-    async with _database(settings) as engine, _watching(settings) as watching:
-        auth = await _auth(settings, engine, watching=watching)
+    async with _database(settings) as engine, _asking(engine) as ask:
+        auth = await _auth(settings, engine, ask=ask)
         policy = Policy.load(settings.policy.files, write_groups=frozenset(settings.policy.write_groups))
         vectors = await asyncio.to_thread(vectors_of, settings.search.ranking)
         async with (
@@ -181,15 +183,15 @@ async def _database(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
-async def _watching(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
-    """Yield one connection of its own for asking about running programs: many logins at once must not delay it."""
-    engine = open_database(settings.database, connections=1)
+async def _asking(engine: AsyncEngine) -> AsyncIterator[Asking]:
+    """Yield what asks about grants on a connection of its own: many logins at once must not delay it."""
+    ask = Asking(open_beside(engine))
     try:
-        async with engine.connect():
-            pass  # connected now: connecting while everybody logs in may take longer than the question may
-        yield engine
+        # Connected now: connecting while everybody logs in may take longer than the question may.
+        await ask(lambda connection: connection.scalar(select(1)))
+        yield ask
     finally:
-        await engine.dispose()
+        await ask.close()
 
 
 @asynccontextmanager
@@ -224,11 +226,11 @@ def _unconnected(auth: Auth, settings: PortalSettings) -> Unconnected:
     return pages
 
 
-async def _auth(settings: PortalSettings, engine: AsyncEngine, *, watching: AsyncEngine | None = None) -> Auth:
+async def _auth(settings: PortalSettings, engine: AsyncEngine, *, ask: Ask | None = None) -> Auth:
     auth = Auth(
         auth_settings(settings),
         engine,
-        watching=watching,
+        ask=ask,
         clients=declared_clients(settings),
         servers=vault_servers(settings),
         summaries={name: upstream.summary for name, upstream in settings.upstreams.items()},

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from shared_auth import metadata, opaque
 from shared_auth.addresses import lookup
+from shared_auth.asking import Ask
 from shared_auth.authorization.access import Access
 from shared_auth.authorization.answers import CROSS_ORIGIN, oauth
 from shared_auth.authorization.assertions import Assertions, Replays
@@ -69,7 +70,8 @@ class Auth:
     """One portal's auth flow over one database. Create it once, ``await start()``, then use the rest.
 
     ``clock`` gives epoch seconds. Every replica on the same database with the same secret is the same portal.
-    ``watching`` is the same database, for the question which grants have ended, where nothing else may be waited for.
+    ``ask`` asks the same database which grants live: the door's question, and that about running programs, which
+    nothing else may delay.
     ``servers`` work with a credential at their vendors; ``summaries`` say to people what each is for.
     ``transport`` and ``resolve`` replace the network and its names.
     """
@@ -79,7 +81,7 @@ class Auth:
         settings: AuthSettings,
         engine: AsyncEngine,
         *,
-        watching: AsyncEngine | None = None,
+        ask: Ask | None = None,
         clients: Sequence[DeclaredClient] = (),
         servers: Sequence[VaultServer] = (),
         summaries: Mapping[str, str] = MappingProxyType({}),
@@ -108,7 +110,7 @@ class Auth:
         self._clients = Clients(
             engine, clock=clock, documents=documents, declared=self._declared, assertions=assertions
         )
-        self._grants = Grants(engine, watching=watching, clock=clock)
+        self._grants = Grants(engine, ask=ask, clock=clock)
         self._codes = Codes(engine, self._grants, clock=clock)
         self._refresh_tokens = RefreshTokens(
             *(engine, self._grants, seal), life_s=settings.refresh_token_s, longest_s=settings.grant_s, clock=clock

@@ -22,7 +22,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from portal.audit.chain import PAUSED, RUNNING, Chained, Link, head_of, link
-from portal.store.database import open_writer
+from portal.store.database import open_beside
 from portal.store.tables import audit_calls, audit_programs
 
 MAX_QUEUED_ROWS = 20_000
@@ -80,7 +80,7 @@ class Writer:
     """The only writer of the record in this process."""
 
     def __init__(self, engine: AsyncEngine, instance: str) -> None:
-        self._engine = open_writer(engine)
+        self._engine = open_beside(engine)
         self._instance = instance
         # Where this process's chain ends; None: the database knows. Only the thread reads and sets it.
         self._head: Link | None = None

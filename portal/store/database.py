@@ -71,16 +71,16 @@ def open_database(url: str, *, connections: int | None = None) -> AsyncEngine:
     )
 
 
-def open_writer(engine: AsyncEngine) -> Engine:
+def open_beside(engine: AsyncEngine) -> Engine:
     """Return a synchronous engine of exactly one connection to the same database, for use in one thread of its own."""
     if engine.dialect.name == "sqlite":
-        writer = create_engine(
+        beside = create_engine(
             engine.url.set(drivername="sqlite"),
             poolclass=StaticPool,
             connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
         )
-        event.listen(writer, "connect", _on_sqlite_connect)
-        return writer
+        event.listen(beside, "connect", _on_sqlite_connect)
+        return beside
     return create_engine(engine.url, pool_size=1, max_overflow=0, connect_args=_POSTGRESQL_OPTIONS)
 
 

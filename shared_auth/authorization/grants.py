@@ -12,9 +12,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, bindparam, case, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared_auth.asking import Ask, through
 from shared_auth.store import changed, codes, grants, refresh_tokens, revocations, sessions, vendor_grants
 from shared_auth.vault.vendor_grants import ENDED
 
@@ -99,11 +111,11 @@ class Grants:
         engine: AsyncEngine,
         *,
         clock: Callable[[], float],
-        watching: AsyncEngine | None = None,
+        ask: Ask | None = None,
         remembered: int = REMEMBERED,
     ) -> None:
         self._engine = engine
-        self._watching = watching or engine
+        self._ask = ask or through(engine)
         self._clock = clock
         self._max_seen = remembered
         self._seen: OrderedDict[str, tuple[float, Grant | None]] = OrderedDict()
@@ -124,17 +136,21 @@ class Grants:
         found = self._remembered(grant_id)
         if found is None:
             async with self._locks[hash(grant_id) % LOCKS]:
-                found = self._remembered(grant_id) or await self._ask(grant_id)
+                found = self._remembered(grant_id) or await self._look_up(grant_id)
         return found[1]
 
     async def ended(self, grant_ids: Collection[str]) -> set[str]:
         """Return which of ``grant_ids`` do not live, as of now. Raises SQLAlchemyError."""
-        wanted, now, living = list(grant_ids), int(self._clock()), set[str]()
-        async with self._watching.connect() as connection:
+        wanted, now = list(grant_ids), int(self._clock())
+
+        def living(connection: Connection) -> set[str]:
+            found = set[str]()
             for start in range(0, len(wanted), IDS_PER_QUERY):
                 some = grants.c.grant_id.in_(wanted[start : start + IDS_PER_QUERY])
-                living |= set(await connection.scalars(select(grants.c.grant_id).where(some, is_live(now))))
-        return set(wanted) - living
+                found |= set(connection.scalars(select(grants.c.grant_id).where(some, is_live(now))))
+            return found
+
+        return set(wanted) - await self._ask(living)
 
     async def agreed(self, grant: Grant) -> bool:
         """Say whether the person has a living, used grant for exactly this client, address, resource and scope."""
@@ -212,10 +228,11 @@ class Grants:
         # A clock that was set back must not keep an answer fresh.
         return found if found is not None and 0 <= self._clock() - found[0] <= FRESH_S else None
 
-    async def _ask(self, grant_id: str) -> tuple[float, Grant | None]:
+    async def _look_up(self, grant_id: str) -> tuple[float, Grant | None]:
         asked_at, revocations = self._clock(), self._revocations
-        async with self._engine.connect() as connection:
-            found = (asked_at, await live(connection, grant_id, now=int(asked_at)))
+        wanted = {"wanted": grant_id, "now": int(asked_at)}
+        row = await self._ask(lambda connection: connection.execute(_LIVE, wanted).first())
+        found = (asked_at, None if row is None else Grant(*row))
         if revocations == self._revocations:  # else the answer may be older than a revocation that was acknowledged
             self._seen[grant_id] = found
             while len(self._seen) > self._max_seen:
