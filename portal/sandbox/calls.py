@@ -133,6 +133,13 @@ class Calls:
         prepared = Prepared(call.module, call.function, call.arguments, call.size_bytes)
         self._begin(call.id, self.make(prepared, dispatch))
 
+    def ask_again(self, waiting: Sequence[PendingCall], again: Again) -> None:
+        """Begin calls anew that have waited here: ``again`` answers them."""
+        for call in waiting:
+            del self._running[call.id]
+            self._waiting_bytes -= call.size_bytes
+            self.start_again(call, again)
+
     def hold(self, call_id: int, answer: Answer) -> None:
         """Keep the answer of a call that the program did not expect to wait for. Raises ProtocolError."""
         held: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -143,7 +150,12 @@ class Calls:
         """Return the calls that wait for a person. Raises ProtocolError when any other call is still in flight."""
         if not all(map(_waits, self._running.values())):
             raise ProtocolError("the program waits for less than it has begun")
-        waiting = [(call_id, call.result().waits) for call_id, call in self._running.items()]
+        return self.waiting()
+
+    def waiting(self) -> list[PendingCall]:
+        """Return the calls that wait for a person, whatever else is in flight."""
+        live = {call_id: call for call_id, call in self._running.items() if _waits(call)}
+        waiting = [(call_id, call.result().waits) for call_id, call in live.items()]
         return [
             PendingCall(
                 *(call_id, waits.call.module, waits.call.function, waits.call.arguments, waits.need),

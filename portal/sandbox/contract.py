@@ -148,6 +148,21 @@ Again = Callable[[PendingCall], Awaitable[Json]]
 """``await again(call)``: the answer to a call that waited. Raises what a Dispatch may raise, CallPaused again too."""
 
 
+class Holding(Protocol):
+    """Lets one program wait in its process, where there is no snapshot of it to take."""
+
+    def reserve(self) -> bool:
+        """Say whether the program may wait: asked when a call of it has to. Once it may, it may until it ends."""
+        ...
+
+    async def hold(self, pending: tuple[PendingCall, ...]) -> Again:
+        """Wait until these calls, which are all that the program still waits for, can be answered; return by what.
+
+        Cancelled when the worker dies. Raises CallRevoked to end the program, and whatever else ends its run.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a program ended. ``value`` is JSON within Limits and never shared or cyclic; ``printed`` is capped.
@@ -192,10 +207,13 @@ class Sandbox(Protocol):
         limits: Limits,
         printed: Printed | None = None,
         gap: str | None = None,
+        holding: Holding | None = None,
     ) -> Outcome:
         """Run ``code`` once. Cancelling the caller kills the program. ``printed`` is told each piece of what will be
         ``Outcome.printed``, as it comes. ``gap`` is what gaps.py says of the code, for a caller that has read it
-        already; advice, on which no guarantee depends. Raises SandboxUnavailable.
+        already; advice, on which no guarantee depends. ``holding`` is where a program waits of which no snapshot can be
+        taken; without it, a call that would have to wait fails. The time for which it waits does not count. Raises
+        SandboxUnavailable.
         """
         ...
 

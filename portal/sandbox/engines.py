@@ -22,6 +22,7 @@ from portal.sandbox.contract import (
     Diagnostic,
     Dispatch,
     Failure,
+    Holding,
     Json,
     Layer,
     Limits,
@@ -102,6 +103,7 @@ class Engines:
         limits: Limits,
         printed: Printed | None = None,
         gap: str | None = None,
+        holding: Holding | None = None,
     ) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         failure = refused(code, limits)
@@ -115,8 +117,8 @@ class Engines:
                 else await self._monty.run(code, modules, dispatch, limits, printed)
             )
         if asked or (await _gap(code, modules) if gap is None else gap):
-            return await self._cpython.run(code, modules, dispatch, limits, printed)
-        return await self._try(code, modules, dispatch, limits, printed)
+            return await self._cpython.run(code, modules, dispatch, limits, printed, holding=holding)
+        return await self._try(code, modules, dispatch, limits, printed, holding)
 
     async def resume(
         self,
@@ -128,7 +130,7 @@ class Engines:
         again: Again,
         printed: Printed | None = None,
     ) -> Outcome:
-        """Go on with a paused program, on Monty: CPython pauses none. Raises SandboxUnavailable."""
+        """Go on with a paused program, on Monty: on CPython it waits in its process. Raises SandboxUnavailable."""
         return await self._monty.resume(pause, code, modules, dispatch, limits, again, printed)
 
     async def check(self, code: str, modules: Sequence[Module]) -> list[Diagnostic]:
@@ -156,7 +158,13 @@ class Engines:
         return f"its jail lacks {', '.join(missing)}"
 
     async def _try(
-        self, code: str, modules: Sequence[Module], dispatch: Dispatch, limits: Limits, printed: Printed | None
+        self,
+        code: str,
+        modules: Sequence[Module],
+        dispatch: Dispatch,
+        limits: Limits,
+        printed: Printed | None,
+        holding: Holding | None,
     ) -> Outcome:
         """Run on Monty, and again on CPython if Monty lacked something before the first call."""
         called = False
@@ -177,7 +185,8 @@ class Engines:
         if left_s <= 0:
             return outcome
         again = None if printed is None else _without(len(outcome.printed), printed)
-        return await self._cpython.run(code, modules, dispatch, replace(limits, wall_s=left_s), again)
+        rest = replace(limits, wall_s=left_s)
+        return await self._cpython.run(code, modules, dispatch, rest, again, holding=holding)
 
 
 async def _gap(code: str, modules: Sequence[Module]) -> str:

@@ -21,6 +21,7 @@ from portal.sandbox.contract import (
     Diagnostic,
     Dispatch,
     Failure,
+    Holding,
     Layer,
     Limits,
     Module,
@@ -105,6 +106,7 @@ class MontySandbox:
         limits: Limits,
         printed: Printed | None = None,
         gap: str | None = None,  # noqa: ARG002 - there is but one engine here
+        holding: Holding | None = None,  # noqa: ARG002 - a snapshot can be taken of every program
     ) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         if self._runners is None:

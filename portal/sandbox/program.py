@@ -20,6 +20,7 @@ from portal.sandbox.contract import (
     CallRevoked,
     Dispatch,
     Failure,
+    Holding,
     Json,
     Limits,
     Module,
@@ -71,8 +72,11 @@ class Program:
         printed: Printed | None = None,
         *,
         prelude: str = "",
+        holding: Holding | None = None,
     ) -> None:
-        """``prelude`` is run before the program, in a text of its own; no frame of it is ever shown."""
+        """``prelude`` is run before the program, in a text of its own; no frame of it is ever shown. With ``holding``
+        the program waits for a person on its worker, which has no snapshot to give.
+        """
         self._worker = worker
         self._code = code
         self._modules = {module.name: module for module in modules}
@@ -90,6 +94,9 @@ class Program:
         self._overdue = False
         self._prelude = prelude
         self._prelude_us = 0
+        self._holding = holding
+        self._died = False
+        self._clock: asyncio.Timeout | None = None
         self._begun_s = asyncio.get_running_loop().time()
         self.clean = False
         # A program whose person was revoked ends in mid-computation, not at its next call.
@@ -113,13 +120,13 @@ class Program:
 
     async def _bounded(self, conversation: Coroutine[Any, Any, Outcome]) -> Outcome:
         loop = asyncio.get_running_loop()
-        wall_s = self._begun_s + self._limits.wall_s
         try:
-            async with asyncio.timeout_at(wall_s) as timer:
-                with self._worker.watched(lambda: timer.reschedule(loop.time())):
+            async with asyncio.timeout_at(self._wall_s) as timer:
+                self._clock = timer
+                with self._worker.watched(self._gone):
                     return await conversation
         except TimeoutError:
-            if loop.time() < wall_s:
+            if self._died or loop.time() < self._wall_s:
                 # The worker died while it waited for a call: the call is not worth waiting for any more.
                 return self._outcome(await self._death("the worker process died"))
             return self._outcome(failures.over_limit("wall_s", self._limits))
@@ -131,6 +138,16 @@ class Program:
             if not self.clean:
                 self._worker.kill()
             await self._calls.end()
+
+    def _gone(self) -> None:
+        self._died = True
+        if self._clock is not None:
+            self._clock.reschedule(asyncio.get_running_loop().time())
+
+    @property
+    def _wall_s(self) -> float:
+        """When the program's time is up."""
+        return self._begun_s + self._limits.wall_s
 
     async def _run(self) -> Outcome:
         limits = self._limits
@@ -166,8 +183,11 @@ class Program:
             if self._suspensions > self._max_suspensions:
                 raise _Ended(failures.over_limit("calls", limits))
             request = await self._answer(event)
-            if not request:
-                return await self._pause()
+            while not request:
+                if self._holding is None:
+                    return await self._pause()
+                await self._hold(self._holding)
+                request = await self._answer(event)
             event = await self._turn(request)
         if event.kind is Kind.ERROR:
             found = events.error(event.body)
@@ -185,6 +205,21 @@ class Program:
         value = await self._value(event)
         self.clean = True
         return Outcome(value, self._text(), None, self._cpu_us / 1_000)
+
+    async def _hold(self, holding: Holding) -> None:
+        """Wait until the calls that a person has to act on can be answered, and ask them anew. No time goes by."""
+        loop, clock, waiting = asyncio.get_running_loop(), self._clock, tuple(self._calls.waiting())
+        since_s = loop.time()
+        if clock is not None and not self._died:
+            clock.reschedule(None)
+        try:
+            again = await holding.hold(waiting)
+        except CallRevoked as revoked:
+            raise _Ended(_revoked(revoked)) from None
+        self._begun_s += loop.time() - since_s
+        if clock is not None and not self._died:
+            clock.reschedule(self._wall_s)
+        self._calls.ask_again(waiting, again)
 
     async def _pause(self) -> Outcome:
         """Take a snapshot of the program, all of which waits for a person, and let go of the worker."""

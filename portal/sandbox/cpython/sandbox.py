@@ -16,6 +16,7 @@ from typing import Self
 from portal.sandbox.contract import (
     Dispatch,
     Failure,
+    Holding,
     Layer,
     Limits,
     Module,
@@ -96,11 +97,12 @@ class CPythonSandbox:
         limits: Limits,
         printed: Printed | None = None,
         gap: str | None = None,  # noqa: ARG002 - there is but one engine here
+        holding: Holding | None = None,
     ) -> Outcome:
         """Run ``code`` once; see the contract. Raises SandboxUnavailable."""
         if self._pool is None:
             raise SandboxUnavailable("jailed CPython is not open")
-        return await self._owned.run(self._run(self._pool, code, modules, dispatch, limits, printed))
+        return await self._owned.run(self._run(self._pool, code, modules, dispatch, limits, printed, holding))
 
     async def _run(
         self,
@@ -110,10 +112,11 @@ class CPythonSandbox:
         dispatch: Dispatch,
         limits: Limits,
         printed: Printed | None,
+        holding: Holding | None,
     ) -> Outcome:
         async with pool.lease() as lease:
-            told = unpausable(dispatch, code, modules)
-            program = Program(lease.worker, code, modules, told, limits, printed)
+            told = unpausable(dispatch, code, modules, holding)
+            program = Program(lease.worker, code, modules, told, limits, printed, holding=holding)
             try:
                 outcome = await program.run()
             except SandboxUnavailable as error:
