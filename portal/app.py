@@ -37,12 +37,14 @@ from portal.mapping import (
     declared_clients,
     limits,
     result_bounds,
+    room,
     sandbox_options,
     security_settings,
     vault_servers,
 )
 from portal.policy.engine import Policy
 from portal.programs.handles import Results
+from portal.programs.held import Held
 from portal.programs.pauses import Pauses
 from portal.programs.programs import Programs
 from portal.programs.reading import Reading
@@ -124,6 +126,7 @@ async def open_portal(
             Engines(sandbox_options(settings)) as sandbox,
             Revocations(auth.ended_grants).running() as revocations,
             _pauses(settings, engine, auth).running() as pauses,
+            Held(room(settings)).running() as held,
         ):
             gate = Gate(policy, upstreams, settings.budget)
             search = Search(catalogue, gate, _unconnected(auth, settings))
@@ -136,6 +139,7 @@ async def open_portal(
                 revocations,
                 results,
                 pauses,
+                held,
                 agree_in_client=settings.policy.agree_in_client,
                 limits=limits(settings),
                 reply_chars=settings.limits.reply_chars,

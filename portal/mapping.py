@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from mcp.server.transport_security import TransportSecuritySettings
 
 from portal.programs.handles import Bounds
+from portal.programs.held import Room
 from portal.sandbox.contract import Limits, Options
 from portal.secret import secret_of
 from portal.sections import AuthClient, DocumentsSection, OidcSection, VendorSection
@@ -142,6 +143,13 @@ def sandbox_options(settings: PortalSettings) -> Options:
         engine=section.engine,
         warm_children=section.warm_children,
     )
+
+
+def room(settings: PortalSettings) -> Room:
+    """Return how many programs may wait in their process: never so many that none could run beside them."""
+    section = settings.limits
+    most = min(section.held_programs, settings.sandbox.max_workers // 2)
+    return Room(most, section.held_per_person, section.hold_s)
 
 
 def limits(settings: PortalSettings) -> Limits:

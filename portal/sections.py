@@ -201,6 +201,13 @@ class LimitsSection(_Section):
     snapshot_bytes: int = Field(
         default=4_194_304, ge=65_536, le=64 * 1024 * 1024, description="What a program may hold where it is paused."
     )
+    hold_s: float = Field(
+        default=300.0, ge=1, le=900, description="How long a program on CPython waits for its person, in its process."
+    )
+    held_programs: int = Field(
+        default=8, ge=0, le=1_000, description="Programs that wait in their process, each with its memory; 0: none."
+    )
+    held_per_person: int = Field(default=2, ge=1, le=1_000, description="Of these, one person's.")
     programs_per_principal: int = Field(
         default=8, ge=1, le=1_000, description="Programs one principal may run at once."
     )

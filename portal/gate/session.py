@@ -122,6 +122,12 @@ class Session:
             "writes": self._writes,
         }
 
+    def go_on(self, principal: Principal, catalogue: ToolFinder, log: ProgramLog) -> None:
+        """Judge what comes now as ``principal``, with the tools of ``catalogue``, and note it in ``log``."""
+        self._principal = principal
+        self._catalogue = catalogue
+        self._log = log
+
     async def call(self, server: str, function: str, arguments: dict[str, Json]) -> Json:
         """Judge one call, record it and make it. Raises CallFailed, CallRevoked when the program must end, or
         CallPaused when a person must act first: ``need`` is ``{"kind": "ask", "reasons": […], "effect": …}`` or

@@ -55,6 +55,10 @@ class Keeping:
         """How long what is kept now can be read."""
         return self._results.bounds.life_s
 
+    def go_on(self, record: ProgramLog) -> None:
+        """Note what comes now in ``record``."""
+        self._record = record
+
     def around(self, call: Dispatch) -> Dispatch:
         """Return a Dispatch that answers ``load`` and ``save`` itself, and keeps the files that ``call`` answers."""
 

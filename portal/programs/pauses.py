@@ -1,8 +1,9 @@
 """Programs that wait for a person: kept sealed, found again by whom they belong to alone, and gone on with once.
 
-A row is in one state: ``waiting`` → ``approved`` or ``refused`` → ``resumed``; or ``expired``, or ``revoked``. What a
-program came to after ``resumed`` is on its record. Every step is one commit that changes the row only from the state
-it must be in, so that of two who try at the same moment one succeeds, on whichever replica.
+A row is in one state: ``waiting`` → ``approved`` or ``refused`` → ``resumed``; or ``expired``, ``revoked`` or, where it
+waited in a process that is gone, ``interrupted``. What a program came to after ``resumed`` is on its record. Every step
+is one commit that changes the row only from the state it must be in, so that of two who try at the same moment one
+succeeds, on whichever replica.
 
 The id is random but no credential: every look-up asks for its person too, and that of an agent for client and grant.
 """
@@ -40,6 +41,8 @@ from shared_auth.sealing import Seal, Unsealable
 
 FORMAT = f"monty {RUNTIME_VERSION}, 1"
 """What a snapshot was made by; one that was made by anything else is never loaded."""
+
+_HELD = "held by "
 
 SWEEP_S = 60.0
 MAX_LISTED = 100
@@ -79,7 +82,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """A program that waits, or has waited. ``pending`` is empty once it does not wait any more, or cannot be read."""
+    """A program that waits, or has waited. ``pending`` is empty once it does not wait any more, or cannot be read.
+
+    ``holder`` is the process that it waits in, "" where a snapshot is kept of it.
+    """
 
     id: str
     program_id: str
@@ -91,6 +97,7 @@ class Paused:
     created_ms: int
     expires_ms: int
     pending: tuple[PendingCall, ...]
+    holder: str = ""
 
     @property
     def ready(self) -> bool:
@@ -154,8 +161,22 @@ class Pauses:
         async with beside(sweep(), "pauses"):
             yield self
 
-    async def save(self, principal: Principal, program_id: str, pause: Pause, session: dict[str, Json]) -> Paused:
-        """Store a paused program. It may go on only once its record says ``paused``, too. Raises TooManyPaused."""
+    async def save(
+        self,
+        principal: Principal,
+        program_id: str,
+        pause: Pause,
+        session: dict[str, Json],
+        *,
+        holder: str = "",
+        life_s: float | None = None,
+    ) -> Paused:
+        """Store a paused program. It may go on only once its record says ``paused``, too. Raises TooManyPaused.
+
+        ``holder`` is the process that it waits in, if it does: nobody else may take it. It waits for ``life_s``, else
+        for as long as any.
+        """
+        life_ms = self._life_ms if life_s is None else int(life_s * 1_000)
         pause_id, now_ms = secrets.token_hex(_ID_BYTES), self._now_ms()
         asks = sum(call.need["kind"] == "ask" for call in pause.pending)
         pending = await _aside(_encoded, pause.pending, session, size=sum(call.size_bytes for call in pause.pending))
@@ -166,11 +187,11 @@ class Pauses:
             "subject": principal.subject,
             "client_id": principal.client_id,
             "grant_id": principal.grant_id,
-            "runtime": FORMAT,
+            "runtime": _held_by(holder) if holder else FORMAT,
             "asks": asks,
             "state": "waiting",
             "created_ms": now_ms,
-            "expires_ms": now_ms + self._life_ms,
+            "expires_ms": now_ms + life_ms,
             "agreed": "",
             "decided_how": "",
         }
@@ -245,7 +266,8 @@ class Pauses:
         Unsealable, and takes nothing, when what was stored was changed or made by another release.
         """
         now_ms = self._now_ms()
-        mine = and_(*_of(Person.of(principal)), *_through(principal), _named(pause_id))
+        here = or_(~paused_programs.c.runtime.startswith(_HELD), paused_programs.c.runtime == _held_by(instance))
+        mine = and_(*_of(Person.of(principal)), *_through(principal), _named(pause_id), here)
         await self._end_revoked(and_(mine, self._open(now_ms)))
         decided = or_(
             paused_programs.c.state.in_(("approved", "refused")),
@@ -279,6 +301,13 @@ class Pauses:
         async with self._engine.begin() as connection:
             await connection.execute(taken.values(**values))
             await lay_down(connection, claimed.before.program_id)
+
+    async def abandon(self, pause_id: str) -> None:
+        """End a program that waited in its process and does not any more, if nobody has taken it."""
+        left = and_(_named(pause_id), paused_programs.c.state.in_(OPEN))
+        await self._end(and_(left, paused_programs.c.expires_ms <= self._now_ms()), "expired")
+        await self._end_revoked(left)
+        await self._end(left, "interrupted")
 
     async def calls(self, principal: Principal, program_id: str) -> tuple[CallRecord, ...]:
         """Return the calls that a program of the principal's person has made, as recorded."""
@@ -418,10 +447,17 @@ def _calls(stored: Sequence[dict[str, Any]]) -> tuple[PendingCall, ...]:
     return tuple(PendingCall(**call) for call in stored)
 
 
+def _held_by(instance: str) -> str:
+    """Return what stands in place of a snapshot's format: a digest, since a name may be longer than the column."""
+    return _HELD + hashlib.sha256(instance.encode()).hexdigest()[: 32 - len(_HELD)]
+
+
 def _paused(row: dict[str, Any], pending: tuple[PendingCall, ...], now_ms: int) -> Paused:
     late = row["state"] in OPEN and row["expires_ms"] <= now_ms
     names = ("id", "program_id", "client_name", "source", "outcome", "asks", "created_ms", "expires_ms")
-    return Paused(**{name: row[name] for name in names}, state="expired" if late else row["state"], pending=pending)
+    holder = row["runtime"] if row["runtime"].startswith(_HELD) else ""
+    state = "expired" if late else row["state"]
+    return Paused(**{name: row[name] for name in names}, state=state, pending=pending, holder=holder)
 
 
 async def _one_at_a_time(connection: AsyncConnection, person: Person) -> None:

@@ -8,57 +8,42 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.audit.audit import Audit, AuditUnavailable, ProgramLog
 from portal.catalogue.live import LiveCatalogue
-from portal.catalogue.records import Tool
 from portal.catalogue.snapshot import Catalogue
-from portal.gate import Gate, Session
+from portal.gate import Gate
+from portal.programs.attendance import Attendance
 from portal.programs.brief import one_line
-from portal.programs.checking import faults
 from portal.programs.going import Going
 from portal.programs.handles import Results
+from portal.programs.held import Arrival, Held
 from portal.programs.hints import Sight, hints, of_value
 from portal.programs.keeping import Keeping
 from portal.programs.notice import Answer
-from portal.programs.pauses import Paused, Pauses
+from portal.programs.pauses import Paused, Pauses, Person
 from portal.programs.presenting import Shown, present
-from portal.programs.progress import Progress, reporting
+from portal.programs.progress import Progress
 from portal.programs.reply import Reply, failed, refused, succeeded
 from portal.programs.revocations import Revocations, Revoked
-from portal.programs.source import Source, SourceError, read
-from portal.programs.waiting import UNKNOWN, UNREADABLE, Waiting
+from portal.programs.running import Ran, Running, parsed
+from portal.programs.source import Source, SourceError
+from portal.programs.waiting import ELSEWHERE, UNKNOWN, UNREADABLE, Waiting
+from portal.programs.work import Holder, Work
 from portal.sandbox.contract import (
-    Diagnostic,
-    Dispatch,
     Failure,
-    Json,
     Limits,
-    Module,
     Outcome,
-    PendingCall,
-    Printed,
     Sandbox,
     SandboxUnavailable,
 )
 from shared_auth.principal import Principal
 from shared_auth.sealing import Unsealable
 
-Allowed = Callable[[Tool], bool]
-
-INLINE_SOURCE_CHARS = 2_000
-"""Longer programs are parsed in a thread: parsing 64 KB takes longer than the event loop may be held."""
-
-EXPLAINED = ("TypeError", "AttributeError", "NameError", "KeyError", "ImportError", "ModuleNotFoundError")
-"""Python errors that a type check may explain better than the traceback alone."""
-
-_UNREAD = Source("", frozenset(), frozenset(), unresolved=False)
 _REVOKED = Outcome(
     failure=Failure("cancelled", "Access was revoked while the program ran, so it was ended. Sign in again to go on.")
 )
@@ -80,25 +65,6 @@ async def _broken_off(log: ProgramLog, error: BaseException, undo: Callable[[], 
             await log.finish(end)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What one program has around it while it runs."""
-
-    principal: Principal
-    catalogue: Catalogue
-    session: Session
-    keeping: Keeping
-
-
-@dataclass(frozen=True, slots=True)
-class _Ran:
-    """How a program ended, as far as it was read, and what a type check says of it where that may explain why."""
-
-    outcome: Outcome
-    source: Source = _UNREAD
-    findings: Sequence[Diagnostic] = ()
-
-
 class _NothingRan(Exception):
     """The program cannot run; the text is what the agent reads."""
 
@@ -115,6 +81,7 @@ class Programs:
         revocations: Revocations,
         results: Results,
         pauses: Pauses,
+        held: Held,
         *,
         limits: Limits,
         reply_chars: int,
@@ -122,7 +89,7 @@ class Programs:
         agree_in_client: bool = False,
         resume_wait_s: float = RESUME_WAIT_S,
     ) -> None:
-        self._sandbox = sandbox
+        self._course = Running(sandbox, gate, limits)
         self._catalogue = catalogue
         self._gate = gate
         self._audit = audit
@@ -132,6 +99,7 @@ class Programs:
         self._reply_chars = reply_chars
         self._per_principal = per_principal
         self._pauses = pauses
+        self._held = held
         self._waiting = Waiting(pauses, agree_in_client=agree_in_client)
         self._resume_wait_s = resume_wait_s
         self._running: Counter[tuple[str, str]] = Counter()
@@ -208,16 +176,13 @@ class Programs:
         # Only servers of which this principal may see something: that others exist must not show here either.
         servers = catalogue.servers(self._gate.allowed(principal))
         try:
-            source = await self._parsed(code, servers)
+            source = await parsed(code, servers)
         except SourceError as error:
             raise _NothingRan(f"failed: invalid · nothing ran\n{error.message}{_place(code, error.line)}") from None
         down = _down(source, catalogue)
         if down:
             raise _NothingRan(f"failed: unavailable · nothing ran\n{down}")
         return source
-
-    async def _parsed(self, code: str, servers: Collection[str]) -> Source:
-        return read(code, servers) if len(code) <= INLINE_SOURCE_CHARS else await asyncio.to_thread(read, code, servers)
 
     async def _recorded(
         self,
@@ -229,14 +194,24 @@ class Programs:
         started: float,
     ) -> Reply:
         log = await self._audit.begin(principal, source=source.code)
+        attendance = Attendance()
+        seat = self._held.seat(Person.of(principal), attendance)
 
-        async def go(work: _Work) -> _Ran:
-            return await self._checked_run(work, source, progress)
+        session, keeping = self._gate.open(principal, catalogue, log), Keeping(self._results, principal, log)
+        work = Work(principal, catalogue, session, keeping, log, request, progress, started)
+        holder = Holder(
+            *(work, attendance, seat, self._pauses, self._waiting),
+            instance=self._audit.instance,
+            hold_s=self._held.room.hold_s,
+        )
 
-        def opened() -> Session:
-            return self._gate.open(principal, catalogue, log)
+        async def life() -> Reply:
+            try:
+                return await self._ended(work, lambda: self._course.run(work, source, holder))
+            finally:
+                seat.left()
 
-        return await self._ended(principal, catalogue, log, opened, go, request, started)
+        return await attendance.begin(life())
 
     async def _resumed(
         self,
@@ -252,6 +227,15 @@ class Programs:
             return refused(UNKNOWN)
         if not paused.ready:
             return await self._waiting.not_ready(principal, paused, request)
+        return await self._taken(principal, paused, progress, request, started)
+
+    async def _taken(
+        self, principal: Principal, paused: Paused, progress: Progress | None, request: str, started: float
+    ) -> Reply:
+        """Go on with a program that may go on, unless somebody else is quicker."""
+        seat = self._held.find(paused.id)
+        if paused.holder and seat is None:
+            return refused(ELSEWHERE)
         try:
             going = await Going.take(self._pauses, principal, paused, self._audit.instance)
         except Unsealable:
@@ -260,26 +244,18 @@ class Programs:
             # Somebody else was quicker, or it ended in this moment.
             again = await self._pauses.find(principal, paused.id)
             return await self._waiting.not_ready(principal, again or paused, request)
-        catalogue, claimed = self._catalogue.current, going.claimed
-        log = self._audit.resumed(claimed.before)
-
-        async def go(work: _Work) -> _Ran:
-            return await self._go_on(work, going, progress)
-
-        def opened() -> Session:
-            return self._gate.open(principal, catalogue, log, claimed.session)
-
-        return await self._ended(principal, catalogue, log, opened, go, request, started, going.put_back)
+        catalogue, log = self._catalogue.current, self._audit.resumed(going.claimed.before)
+        if seat is not None:
+            return await seat.go_on(Arrival(principal, catalogue, log, going, request, progress, started))
+        session = self._gate.open(principal, catalogue, log, going.claimed.session)
+        keeping = Keeping(self._results, principal, log)
+        work = Work(principal, catalogue, session, keeping, log, request, progress, started)
+        return await self._ended(work, lambda: self._course.go_on(work, going), going.put_back)
 
     async def _ended(
         self,
-        principal: Principal,
-        catalogue: Catalogue,
-        log: ProgramLog,
-        opened: Callable[[], Session],
-        go: Callable[[_Work], Awaitable[_Ran]],
-        request: str,
-        started: float,
+        work: Work,
+        go: Callable[[], Awaitable[Ran]],
         undo: Callable[[], Awaitable[bool]] = _nothing_to_undo,
     ) -> Reply:
         """Run the program with ``go``, record how it ended or where it waits, and only then say so.
@@ -289,102 +265,35 @@ class Programs:
         paused: Paused | None = None
         shown = Shown("")
         try:
-            session = opened()
-            keeping = Keeping(self._results, principal, log)
-            async with self._revocations.watching(principal.grant_id):
-                ran = await go(_Work(principal, catalogue, session, keeping))
+            async with self._revocations.watching(work.principal.grant_id):
+                ran = await go()
                 outcome = ran.outcome
                 if outcome.pause is not None:
-                    outcome, paused = await self._waiting.keep(principal, log, session.state, outcome)
+                    kept = await self._waiting.keep(work.principal, work.log, work.session.state, outcome.pause)
+                    if isinstance(kept, Failure):
+                        outcome = replace(outcome, pause=None, failure=kept)
+                    else:
+                        paused = kept
                 elif outcome.failure is None:
-                    shown = await present(outcome.value, keeping, self._reply_chars)
+                    shown = await present(outcome.value, work.keeping, self._reply_chars)
         except Revoked:
-            ran, outcome, paused = _Ran(_REVOKED), _REVOKED, None
+            ran, outcome, paused = Ran(_REVOKED), _REVOKED, None
         except BaseException as error:
             # In one task that goes on by itself: whoever is cancelled here may not get to await a second thing.
-            await asyncio.shield(_broken_off(log, error, undo))
+            await asyncio.shield(_broken_off(work.log, error, undo))
             raise
-        await log.finish("paused" if paused is not None else _end(outcome))
-        elapsed_ms = (time.perf_counter() - started) * 1000
+        await work.log.finish("paused" if paused is not None else _end(outcome))
+        elapsed_ms, made = work.elapsed_ms, work.session.calls
         if paused is not None:
-            made = session.calls
-            return await self._waiting.reply(principal, paused, request, made, elapsed_ms=elapsed_ms, outcome=outcome)
-        if outcome.failure is not None:
-            sight = Sight(catalogue, self._gate.allowed(principal), ran.source)
-            advice = hints(outcome.failure, ran.findings, sight)
-            return failed(outcome, session.calls, elapsed_ms=elapsed_ms, findings=ran.findings, hints=advice)
-        hint = of_value(outcome.value, outcome.printed, ran.source)
-        return succeeded(outcome, session.calls, shown, elapsed_ms=elapsed_ms, hint=hint)
-
-    async def _go_on(self, work: _Work, going: Going, progress: Progress | None) -> _Ran:
-        claimed, allowed = going.claimed, self._gate.allowed(work.principal)
-        source = await self._parsed(claimed.before.source, work.catalogue.servers(allowed))
-        modules = [work.catalogue.module(server, allowed) for server in sorted(source.servers)]
-        wide = partial(_wide, work.catalogue, allowed, modules)
-
-        async def again(call: PendingCall) -> Json:
-            return await work.keeping.stowed(await going.again(work.session, call))
-
-        async def run(dispatch: Dispatch, printed: Printed | None) -> Outcome:
-            return await self._sandbox.resume(
-                claimed.pause, source.code, modules, dispatch, self._limits, again, printed
+            return await self._waiting.reply(
+                work.principal, paused, work.request, made, elapsed_ms=elapsed_ms, outcome=outcome
             )
-
-        try:
-            outcome = await self._run(work, progress, run)
-        except SandboxUnavailable as error:
-            if not going.begun:
-                raise
-            outcome = Outcome(failure=Failure("crashed", f"{error}; it is not run again"))
-        return await self._explained(outcome, source, modules, wide)
-
-    async def _checked_run(self, work: _Work, source: Source, progress: Progress | None) -> _Ran:
-        catalogue, allowed = work.catalogue, self._gate.allowed(work.principal)
-        modules = [catalogue.module(server, allowed) for server in sorted(source.servers)]
-        wide = partial(_wide, catalogue, allowed, modules)
-        if modules and not _reads_only(source, catalogue, allowed):
-            findings = await faults(self._sandbox, source.code, modules, wide)
-            if findings:
-                failure = Failure("invalid", "The type check failed; nothing ran.")
-                return _Ran(Outcome(failure=failure), source, findings)
-
-        async def run(dispatch: Dispatch, printed: Printed | None) -> Outcome:
-            return await self._sandbox.run(source.code, modules, dispatch, self._limits, printed, source.gap)
-
-        outcome = await self._run(work, progress, run)
-        return await self._explained(outcome, source, modules, wide)
-
-    async def _explained(
-        self, outcome: Outcome, source: Source, modules: Sequence[Module], wide: Callable[[], Sequence[Module]]
-    ) -> _Ran:
-        if not modules or not _explainable(outcome):
-            return _Ran(outcome, source)
-        try:
-            return _Ran(outcome, source, await faults(self._sandbox, source.code, modules, wide))
-        except SandboxUnavailable:
-            return _Ran(outcome, source)  # The check would only explain; the program's own failure is known already.
-
-    async def _run(
-        self,
-        work: _Work,
-        progress: Progress | None,
-        run: Callable[[Dispatch, Printed | None], Awaitable[Outcome]],
-    ) -> Outcome:
-        call = work.keeping.around(work.session.call)
-        if progress is None:
-            return await run(call, None)
-        async with reporting(progress) as report:
-
-            async def reported(server: str, function: str, arguments: dict[str, Any]) -> Any:
-                with report.call(f"{server}.{function}".lstrip(".")):
-                    return await call(server, function, arguments)
-
-            return await run(reported, report.printed)
-
-
-def _wide(catalogue: Catalogue, allowed: Allowed, modules: Sequence[Module]) -> list[Module]:
-    """Return the same modules for a check that refuses only what cannot fit."""
-    return [catalogue.module(module.name, allowed, wide=True) for module in modules]
+        if outcome.failure is not None:
+            sight = Sight(work.catalogue, self._gate.allowed(work.principal), ran.source)
+            advice = hints(outcome.failure, ran.findings, sight)
+            return failed(outcome, made, elapsed_ms=elapsed_ms, findings=ran.findings, hints=advice)
+        hint = of_value(outcome.value, outcome.printed, ran.source)
+        return succeeded(outcome, made, shown, elapsed_ms=elapsed_ms, hint=hint)
 
 
 def _down(source: Source, catalogue: Catalogue) -> str:
@@ -409,21 +318,3 @@ def _end(outcome: Outcome) -> str:
     if outcome.failure is None:
         return "ok"
     return "revoked" if outcome is _REVOKED else outcome.failure.kind
-
-
-def _reads_only(source: Source, catalogue: Catalogue, allowed: Allowed) -> bool:
-    """Say whether every tool that the program can reach is known to be a read (DESIGN: then it need not be checked)."""
-    if source.unresolved:
-        return False
-    for server, name in source.tools:
-        tool = catalogue.find(server, name)
-        if tool is None or tool.effect != "read" or not allowed(tool):
-            return False
-    return True
-
-
-def _explainable(outcome: Outcome) -> bool:
-    failure = outcome.failure
-    if failure is None or failure.kind not in {"raised", "invalid"}:
-        return False
-    return any(name in failure.message or name in failure.traceback for name in EXPLAINED)

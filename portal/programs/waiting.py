@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,7 +16,7 @@ from portal.programs.listing import made_lines
 from portal.programs.notice import Notice
 from portal.programs.pauses import Paused, Pauses, Person, TooManyPaused
 from portal.programs.reply import Reply, count, printed_lines
-from portal.sandbox.contract import Failure, Json, Outcome, PendingCall
+from portal.sandbox.contract import Failure, Json, Outcome, Pause, PendingCall
 from shared_auth.principal import Principal
 
 MAX_PENDING_LINES = MAX_MADE_LINES = 20
@@ -38,11 +37,20 @@ DECISION_POLL_S = 1.0
 INLINE_ARGUMENT_BYTES = 65_536
 """More arguments than that are put into words in a thread."""
 
+_KEPT = "Nothing is lost: what it did so far is not done again."
+_HELD = "It waits in its process until then, and is lost if the portal restarts; it is never run twice."
+ELSEWHERE = (
+    "The program waits in a process of the portal that this request did not reach: another replica, or one that has "
+    "stopped since. Call execute with the same resume again; another try may reach it. If none does, it ends with what "
+    "it had done. A program of plain functions, loops and asyncio.gather, without the line `# engine: cpython`, is "
+    "kept wherever it waits."
+)
+
 _ENDED = {
     "expired": "Nobody decided in time, so it does not go on.",
     "revoked": "The access that it ran with has ended, so it does not go on.",
     "running": "It goes on already, for another request. That one gets its result.",
-    "interrupted": "It went on, and the portal stopped before it ended. It is never run twice.",
+    "interrupted": "The portal, or the process that it waited in, stopped before it ended. It is never run twice.",
 }
 
 
@@ -54,22 +62,27 @@ class Waiting:
         self._agree_in_client = agree_in_client
 
     async def keep(
-        self, principal: Principal, log: ProgramLog, session: dict[str, Json], outcome: Outcome
-    ) -> tuple[Outcome, Paused | None]:
+        self,
+        principal: Principal,
+        log: ProgramLog,
+        session: dict[str, Json],
+        pause: Pause,
+        *,
+        holder: str = "",
+        life_s: float | None = None,
+    ) -> Paused | Failure:
         """Store a program that has stopped to wait. It can go on only once its record says so, too: see Pauses.claim.
+        ``holder`` and ``life_s`` are those of Pauses.save.
 
-        Where it cannot be kept, the outcome says why, and there is nothing to wait for. Raises AuditUnavailable.
+        Where it cannot be kept, there is nothing to wait for, and the failure says why. Raises AuditUnavailable.
         """
-        if outcome.pause is None:
-            return outcome, None
         await log.durable()
         try:
-            return outcome, await self._pauses.save(principal, log.id, outcome.pause, session)
+            return await self._pauses.save(principal, log.id, pause, session, holder=holder, life_s=life_s)
         except TooManyPaused:
-            failure = Failure("limit", TOO_MANY, limit="paused_programs")
+            return Failure("limit", TOO_MANY, limit="paused_programs")
         except SQLAlchemyError:
-            failure = Failure("crashed", "the portal could not keep the program while it waits for a person")
-        return replace(outcome, pause=None, failure=failure), None
+            return Failure("crashed", "the portal could not keep the program while it waits for a person")
 
     async def decide_in_client(self, principal: Principal, pause_id: str, *, agreed: bool) -> None:
         """Let what a person said in their client count, if settings let it."""
@@ -133,7 +146,7 @@ def waits(
     head = f"paused · {count(made)}" + ("" if elapsed_ms is None else f" · {elapsed_ms:.0f} ms")
     until = datetime.fromtimestamp(paused.expires_ms / 1_000, UTC).strftime("%H:%M UTC")
     lines = [head, _what_to_do(paused, pauses), f'Then call execute with resume="{paused.id}" alone, until {until}.']
-    lines += ["Nothing is lost: what it did so far is not done again.", "waits for:"]
+    lines += [_KEPT if not paused.holder else _HELD, "waits for:"]
     lines += [f"  {line_of(call, pauses)}" for call in paused.pending[:MAX_PENDING_LINES]]
     if len(paused.pending) > MAX_PENDING_LINES:
         lines.append(f"  … {len(paused.pending) - MAX_PENDING_LINES} more")
@@ -161,7 +174,7 @@ def line_of(call: PendingCall, pauses: Pauses) -> str:
 
 def over(paused: Paused, calls: Sequence[RecordedCall]) -> Reply:
     """Say why a program does not go on, and what it has done."""
-    state = paused.state if paused.state in {"expired", "revoked"} else paused.outcome
+    state = paused.state if paused.state in {"expired", "revoked", "interrupted"} else paused.outcome
     made = [
         CallRecord(f"{call.server}.{call.tool}", call.outcome, call.elapsed_ms or 0.0, call.effect) for call in calls
     ]

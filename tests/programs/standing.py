@@ -21,6 +21,7 @@ from portal.catalogue.live import LiveCatalogue
 from portal.gate import Gate
 from portal.policy.engine import Policy
 from portal.programs.handles import Bounds, Results
+from portal.programs.held import Held, Room
 from portal.programs.pauses import Ended, Pauses
 from portal.programs.programs import Programs
 from portal.programs.revocations import Revocations
@@ -192,5 +193,6 @@ async def standing(
         results = Results(engine, b"s" * 32, chosen.pop("bounds"))
         chosen_pausing: dict[str, Any] = {"site": SITE, "life_s": 600.0, "per_person": 5} | dict(pausing or {})
         pauses = Pauses(engine, SECRET, ended, **chosen_pausing)
-        programs = Programs(sandbox, live, gate, audit, revocations, results, pauses, **chosen)
+        held = await stack.enter_async_context(Held(chosen.pop("room", Room())).running())
+        programs = Programs(sandbox, live, gate, audit, revocations, results, pauses, held, **chosen)
         yield Standing(programs, Search(live, gate), sandbox, audit, engine, desk, results, pauses)
