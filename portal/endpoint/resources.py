@@ -14,7 +14,8 @@ from mcp.server import CacheHint, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from portal.programs.handles import Kept, NoSuchResult
+from portal.audit.audit import AuditUnavailable
+from portal.programs.handles import Kept, NoSuchResult, ResultsUnavailable
 from portal.programs.presenting import URI
 from portal.programs.reading import BadCursor, Part
 from shared_auth.principal import Principal
@@ -83,6 +84,9 @@ async def _boundary(method: str, ctx: ServerRequestContext[Any], uri: str = "") 
         raise MCPError(code, said, {"uri": uri[:MAX_URI_CHARS]}) from None
     except BadCursor:
         raise MCPError(t.INVALID_PARAMS, "Unknown cursor; begin again without one") from None
+    except (ResultsUnavailable, AuditUnavailable) as error:
+        log.warning("resources.unavailable", method=method, error=type(error).__name__)
+        raise MCPError(t.INTERNAL_ERROR, "Kept results cannot be reached now. Try again a little later.") from None
     except Exception:
         # The SDK sends str(exception) to clients of the older protocol: nothing unforeseen may reach it.
         error_id = secrets.token_hex(6)

@@ -7,9 +7,10 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from structlog.testing import capture_logs
 
+from portal.audit.audit import AuditUnavailable
 from portal.endpoint.resources import MAX_URI_CHARS, NOT_FOUND
 from portal.endpoint.server import Progress
-from portal.programs.handles import Kept
+from portal.programs.handles import Kept, ResultsUnavailable
 from portal.programs.presenting import Attachment
 from portal.programs.reading import BadCursor, Part
 from tests.endpoint.serving import ERAS, Behind, Said, agent
@@ -95,6 +96,18 @@ async def test_what_breaks_inside_is_logged_under_an_id_and_says_nothing(era: st
     assert [line["method"] for line in lines] == ["resources/list", "resources/read"]
     for caught, line in zip((listing, reading), lines, strict=True):
         assert caught.value.error.message == f"The portal failed. Error id {line['error_id']}."
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("error", [ResultsUnavailable(SECRET), AuditUnavailable(SECRET)])
+async def test_a_store_that_is_away_is_said_so_and_is_no_fault_of_ours(era: str, error: Exception) -> None:
+    with capture_logs() as logged:
+        async with agent(Behind(search_error=error), era) as client:
+            with pytest.raises(MCPError) as caught:
+                await client.read_resource(URI)
+    assert caught.value.error.message == "Kept results cannot be reached now. Try again a little later."
+    assert [line["event"] for line in logged] == ["resources.unavailable"]
+    assert SECRET not in str(logged)
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
@@ -164,6 +165,7 @@ def test_with_a_silent_database_whatever_needs_it_answers_503_and_lets_nobody_in
 
     monkeypatch.setattr(type(standing.portal.engine), "connect", silent)
     monkeypatch.setattr(type(standing.portal.engine), "begin", silent)
+    monkeypatch.setattr(sqlalchemy.Engine, "connect", silent)
     with watched() as faults:
         statuses = stage.run(everything())
     assert faults == []
