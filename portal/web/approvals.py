@@ -36,6 +36,7 @@ _TITLES = {
     "refused": "You have refused it",
     "expired": "Nobody decided in time",
     "revoked": "Its access has ended",
+    "interrupted": "The process that it waited in has ended",
     "resumed": "It has gone on",
 }
 _SAID = {
@@ -143,6 +144,7 @@ class Approvals:
             title=_TITLES[state],
             said=_SAID.get(state, "") or (f"It ended: {paused.outcome}." if state == "resumed" else ""),
             open=bool(calls),
+            held=bool(paused.holder),
             person=principal,
             program=_Listed(paused.id, "", visible(paused.client_name), _until(paused)),
             form=self._pauses.form_of(Person.of(principal), paused.id),
