@@ -220,7 +220,11 @@ async def _pruning(auth: Auth, results: Results) -> AsyncIterator[None]:
 
 def _accounts(auth: Auth, settings: PortalSettings) -> Accounts:
     """Return how upstreams get people's credentials, and where a person connects an account that is missing."""
-    return Accounts(lambda name: VaultCredentials(auth.vault, name), lambda name: page_of(settings.issuer, name))
+    return Accounts(
+        lambda name: VaultCredentials(auth.vault, name),
+        lambda name: page_of(settings.issuer, name),
+        auth.vault.grantable,
+    )
 
 
 def _unconnected(auth: Auth, settings: PortalSettings) -> Unconnected:

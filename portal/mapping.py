@@ -121,8 +121,9 @@ def _vendor(section: VendorSection | None) -> Vendor | None:
         given["client_secret"] = section.client_secret.get_secret_value()
     if "required_scopes" in given:
         given["required"] = frozenset(given.pop("required_scopes"))
-    if "scopes" in given:
-        given["scopes"] = tuple(given["scopes"])
+    for name in ("scopes", "more_scopes"):
+        if name in given:
+            given[name] = tuple(given[name])
     try:
         given["networks"] = tuple(ip_network(one) for one in given.pop("private_networks", ()))
     except ValueError:

@@ -287,6 +287,10 @@ class VendorSection(_Section):
     client_secret: SecretStr | None = Field(default=None, description="Its secret; none with auth_method `none`.")
     title: str | None = Field(default=None, max_length=100, description="What people call the vendor.")
     scopes: list[str] | None = Field(default=None, description="What to ask for.")
+    more_scopes: list[str] | None = Field(
+        default=None,
+        description="What people may be asked for besides, when a call needs it. A server's word never asks for more.",
+    )
     required_scopes: list[str] | None = Field(
         default=None,
         description="Scopes without which a connection is of no use. Default: all but offline_access, openid, profile "

@@ -126,6 +126,7 @@ class Reason(StrEnum):
     VENDOR_REFUSED = auto()
     VENDOR_CODE_REFUSED = auto()
     SITE_UNKNOWN = auto()
+    VENDOR_SCOPE_FOREIGN = auto()
     LOGOUT_TOKEN_INVALID = auto()
 
 
@@ -328,6 +329,10 @@ _TABLE = {
     Reason.VENDOR_FOREIGN: (400, "access_denied", "The answer came from another system than was asked. Begin again."),
     Reason.VENDOR_REFUSED: (403, "access_denied", "Access was not granted there, so nothing was connected."),
     Reason.VENDOR_CODE_REFUSED: (400, "invalid_grant", "The system took its own code no more. Begin again."),
+    Reason.VENDOR_SCOPE_FOREIGN: (
+        *(400, "invalid_scope"),
+        "This permission is not one that the portal asks for. An operator can allow it in the settings.",
+    ),
     Reason.SITE_UNKNOWN: (400, "invalid_request", "This site cannot be chosen, or no longer. Choose again."),
     Reason.LOGOUT_TOKEN_INVALID: (400, "invalid_request", "The logout token is not one of the company's provider."),
     Reason.SUBJECT_RESERVED: (403, "access_denied", "Your account's name is one that is kept for clients."),

@@ -26,6 +26,7 @@ _ERRORS: Mapping[Kind, ErrorName] = {
     "timeout": "TimeoutError",
     "upstream": "RuntimeError",
     "connect": "PermissionError",
+    "scope": "PermissionError",
 }
 # The request may have arrived and only the answer been lost.
 _UNSURE: frozenset[Kind] = frozenset({"timeout", "unavailable", "upstream"})
@@ -34,7 +35,7 @@ _UNSURE: frozenset[Kind] = frozenset({"timeout", "unavailable", "upstream"})
 def of_upstream(tool: Tool, failure: UpstreamFailure) -> CallFailed:
     """Return what the program sees of an upstream's failure."""
     message = f"{tool.qualified}: {failure.message[:MAX_MESSAGE_CHARS]}"
-    if failure.kind == "connect":  # nothing was sent, and the message says what to do
+    if failure.kind in {"connect", "scope"}:  # nothing was changed, and the message says what to do
         return CallFailed(message, "PermissionError")
     return CallFailed(f"{message}. {_advice(tool, failure)}", _ERRORS.get(failure.kind, "RuntimeError"))
 

@@ -34,7 +34,7 @@ from shared_auth.principal import CLIENT_SUBJECT, Principal
 
 log = structlog.get_logger(__name__)
 
-WAITED = frozenset({"asked", "connect"})
+WAITED = frozenset({"asked", "connect", "scope"})
 """Outcomes of calls that were not made, because a person had to act first."""
 
 _UNKNOWN = Decision(allowed=False, policy_ids=(), reason="there is no such tool")
@@ -131,7 +131,8 @@ class Session:
     async def call(self, server: str, function: str, arguments: dict[str, Json]) -> Json:
         """Judge one call, record it and make it. Raises CallFailed, CallRevoked when the program must end, or
         CallPaused when a person must act first: ``need`` is ``{"kind": "ask", "reasons": […], "effect": …}`` or
-        ``{"kind": "connect"}``, with the effect as ``"agreed"`` when the person has agreed to the call already.
+        ``{"kind": "connect"}`` or ``{"kind": "scope", "scopes": […]}``, these with the effect as ``"agreed"`` when the
+        person has agreed to the call already.
         """
         return await self._judge(server, function, arguments, agreed="")
 
@@ -263,10 +264,11 @@ class Session:
             return value
         except UpstreamFailure as failure:
             outcome = failure.kind if failure.sent else "not sent"
-            if failure.kind == "connect" and not self._principal.subject.startswith(CLIENT_SUBJECT):
-                # It never reached the vendor, so it may be made again, and has cost no write.
+            if failure.kind in {"connect", "scope"} and not self._principal.subject.startswith(CLIENT_SUBJECT):
+                # The vendor was not asked, or changed nothing: it may be made again, and has cost no write.
                 self._writes -= tool.effect != "read"
-                raise CallPaused({"kind": "connect", "agreed": agreed}) from None
+                need: dict[str, Json] = {"kind": failure.kind, "agreed": agreed}
+                raise CallPaused(need | ({"scopes": list(failure.scopes)} if failure.scopes else {})) from None
             raise failures.of_upstream(tool, failure) from None
         except TimeoutError:
             outcome = "timeout"

@@ -142,9 +142,9 @@ class Pauses:
         """Return the page on which the person decides."""
         return f"{self._site}/programs/{pause_id}"
 
-    def connect_address(self, server: str) -> str:
-        """Return the page on which the person connects an account."""
-        return page_of(self._site, server)
+    def connect_address(self, call: PendingCall) -> str:
+        """Return the page on which the person connects an account, or grants more of it, for a call that waits."""
+        return page_of(self._site, call.module, call.need.get("scopes", ()))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:

@@ -160,7 +160,7 @@ def notice(paused: Paused, pauses: Pauses, carried: str, *, in_client: bool) -> 
     lines = [f"- {line_of(call, pauses)}" for call in paused.pending[:MAX_PENDING_LINES]]
     message = "\n".join(["A program of yours waits for you:", *lines])
     only_accounts = not paused.asks and paused.pending
-    address = pauses.connect_address(paused.pending[0].module) if only_accounts else pauses.address(paused.id)
+    address = pauses.connect_address(paused.pending[0]) if only_accounts else pauses.address(paused.id)
     return Notice(address, message, carried, client=in_client and paused.asks > 0)
 
 
@@ -185,10 +185,13 @@ def over(paused: Paused, calls: Sequence[RecordedCall]) -> Reply:
 def _what_to_do(paused: Paused, pauses: Pauses) -> str:
     if paused.asks:
         return f"Nothing more runs before the person you work for has decided, at {pauses.address(paused.id)}"
-    return "Nothing more runs before the person you work for has connected an account, as said below."
+    return "Nothing more runs before the person you work for has connected an account, or granted more of it, as below."
 
 
 def _why(call: PendingCall, pauses: Pauses) -> str:
     if call.need["kind"] == "connect":
-        return f"connect your {call.module} account at {pauses.connect_address(call.module)}"
+        return f"connect your {call.module} account at {pauses.connect_address(call)}"
+    if call.need["kind"] == "scope":
+        scopes = ", ".join(call.need["scopes"])
+        return f"grant {scopes} of your {call.module} account at {pauses.connect_address(call)}"
     return " ".join(call.need["reasons"])

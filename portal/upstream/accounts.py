@@ -16,10 +16,29 @@ from shared_auth.vault.credential import Credentials
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """``credentials`` gives the credentials of the upstream of a name, ``page`` the address where people connect."""
+    """``credentials`` gives the credentials of the upstream of a name, ``page`` the address where people connect, and
+    ``grantable`` which of the scopes that an upstream names, or of all if it names none, people may be asked for.
+    """
 
     credentials: Callable[[str], Credentials]
     page: Callable[[str], str]
+    grantable: Callable[[str, tuple[str, ...]], tuple[str, ...]]
+
+
+def scope_failure(
+    upstream: str, configured: Upstream, accounts: Accounts | None, scopes: tuple[str, ...]
+) -> UpstreamFailure:
+    """Return what is told when ``upstream`` says that the caller's account has granted too little: people are asked for
+    nothing that the operator has not set, whatever a server says.
+    """
+    asked = accounts.grantable(upstream, scopes) if accounts is not None and configured.credential == "person" else ()
+    if not asked:
+        return UpstreamFailure(
+            upstream, "forbidden", "the account was not granted what this takes, and the portal does not ask for it"
+        )
+    page = accounts.page(upstream) if accounts is not None else ""
+    message = f"Your {upstream} account has not granted {', '.join(asked)}: open {page}, then run the program again"
+    return UpstreamFailure(upstream, "scope", message, scopes=asked)
 
 
 def connect_failure(upstream: str, configured: Upstream, accounts: Accounts | None) -> UpstreamFailure:

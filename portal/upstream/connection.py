@@ -25,7 +25,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from portal.sections import Upstream
 from portal.settings import ConfigurationError
-from portal.upstream.accounts import Accounts, connect_failure
+from portal.upstream.accounts import Accounts, connect_failure, scope_failure
 from portal.upstream.changes import Changes
 from portal.upstream.direct import Direct
 from portal.upstream.exchanged import Exchanged, ServerTokens, asking
@@ -167,6 +167,8 @@ class Connection:
         except UpstreamFailure as failure:
             if failure.kind == "connect":
                 raise connect_failure(self.name, self._upstream, self._accounts) from None
+            if failure.kind == "scope":
+                raise scope_failure(self.name, self._upstream, self._accounts, failure.scopes) from None
             raise
 
     async def _answer(

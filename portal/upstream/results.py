@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, cast, get_args
 
 import mcp_types as t
@@ -14,6 +15,8 @@ from portal.upstream.failures import Kind, UpstreamFailure
 ERROR_META = "mcp-portal/error"
 MAX_MESSAGE_CHARS = 600
 LONG_CHARS = 65_536
+MAX_SCOPES = 20
+_SCOPE = re.compile(r"[!#-\[\]-~]{1,200}")
 
 
 class Blocks(list[dict[str, Any]]):
@@ -58,8 +61,17 @@ def _failure(upstream: str, answer: t.CallToolResult, *, trusted: bool) -> Upstr
             _clean(error.get("message"), trusted=trusted),
             retryable=error["kind"] in {"rate_limited", "unavailable"},
             retry_after_s=_seconds(error.get("retry_after")),
+            scopes=_scopes(error.get("scopes")),
         )
     return UpstreamFailure(upstream, "upstream", _clean(text, trusted=trusted))
+
+
+def _scopes(value: object) -> tuple[str, ...]:
+    """Return the few words of a list that could be scopes (RFC 6749 section 3.3)."""
+    if not isinstance(value, list):
+        return ()
+    words = (word for word in value[:MAX_SCOPES] if isinstance(word, str))
+    return tuple(word for word in words if _SCOPE.fullmatch(word))
 
 
 def _seconds(value: object) -> float | None:

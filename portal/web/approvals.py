@@ -64,6 +64,7 @@ class _Call:
     ask: bool
     reasons: list[str]
     connect: str
+    scopes: list[str]
     arguments: list[tuple[str, str]]
     whole: bool
 
@@ -173,7 +174,8 @@ class Approvals:
             effect=call.need.get("effect", ""),
             ask=ask,
             reasons=call.need.get("reasons", []),
-            connect="" if ask else self._pauses.connect_address(call.module),
+            connect="" if ask else self._pauses.connect_address(call),
+            scopes=call.need.get("scopes", []),
             arguments=arguments if whole else [],
             whole=whole,
         )

@@ -45,6 +45,7 @@ class _Asker:
         self._ask = ask
         self._lock = asyncio.Lock()
         self._found: Credential | None = None
+        self.changed = False
 
     async def get(self, rejected: str) -> Credential:
         async with self._lock:
@@ -71,6 +72,19 @@ async def credential(*, rejected: str = "") -> Credential:
         ) from None
     except CredentialUnavailable as error:
         raise VendorUnavailable(str(error)) from None
+
+
+def note_change() -> None:
+    """Note that this tool's call has changed something at the vendor: from now on it must not be made again."""
+    asker = _asker.get(None)
+    if asker is not None:
+        asker.changed = True
+
+
+def has_changed() -> bool:
+    """Say whether this tool's call has changed something at the vendor."""
+    asker = _asker.get(None)
+    return asker is not None and asker.changed
 
 
 @contextmanager

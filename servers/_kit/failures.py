@@ -5,6 +5,7 @@
     ├── NotFound           no such thing, or not for this person: the two are never told apart
     ├── Forbidden          the vendor knows the person and says no
     ├── ConnectNeeded      the person must connect their account at the vendor first; the portal says where
+    ├── ScopeNeeded        the account is connected with fewer permissions than this call takes; nothing was changed
     ├── RateLimited        try again after ``retry_after_s``
     ├── VendorUnavailable  no answer, or a 5xx: the same call may succeed later
     └── VendorRejected     the vendor refused for a reason of its own
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-Kind = Literal["not_found", "forbidden", "connect", "invalid", "rate_limited", "unavailable", "upstream"]
+Kind = Literal["not_found", "forbidden", "connect", "scope", "invalid", "rate_limited", "unavailable", "upstream"]
 
 MAX_QUOTE_CHARS = 300
 
@@ -56,6 +57,20 @@ class Forbidden(ToolFailure):
 
 class ConnectNeeded(ToolFailure):
     kind = "connect"
+
+
+class ScopeNeeded(ToolFailure):
+    """``scopes`` are the vendor's names of what is missing; empty where it does not say."""
+
+    kind = "scope"
+
+    def __init__(self, message: str, scopes: tuple[str, ...] = (), *, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+        self.scopes = scopes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return ``{kind, message, scopes, status?}``."""
+        return super().to_json() | {"scopes": list(self.scopes)}
 
 
 class RateLimited(ToolFailure):

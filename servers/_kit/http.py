@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,12 +14,13 @@ from urllib.parse import quote as percent
 import httpx
 import stamina
 
-from servers._kit.credentials import credential
+from servers._kit.credentials import credential, has_changed, note_change
 from servers._kit.failures import (
     Forbidden,
     InvalidInput,
     NotFound,
     RateLimited,
+    ScopeNeeded,
     ToolFailure,
     VendorRejected,
     VendorUnavailable,
@@ -28,6 +30,7 @@ from servers._kit.failures import (
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_RETRY_AFTER_S = 3_600.0
 ATTEMPTS = 3
+_CHALLENGE = re.compile(r'(\w+)="([^"\\]*)"')
 
 Params = Mapping[str, str | int | float | bool | list[str] | None]
 
@@ -64,7 +67,9 @@ class Http:
 
     async def send(self, method: str, url: str, *, body: Any = None, params: Params | None = None) -> Any:
         """Send a change once, never again by itself; return its JSON answer, None when empty. Raises ToolFailure."""
-        return await self._once(method, url, json=body, params=_present(params))
+        answer = await self._once(method, url, json=body, params=_present(params))
+        note_change()
+        return answer
 
     async def _read(self, method: str, url: str, **request: Any) -> Any:
         async for attempt in stamina.retry_context(
@@ -119,7 +124,9 @@ class Http:
         if status == 404:
             return NotFound(text, status=status)
         if status in {401, 403}:
-            return Forbidden(text, status=status)
+            # After a change the call must not be made again, as it would be once the person has granted more.
+            needed = _needed_scopes(response, raw) if self._as_caller and not has_changed() else None
+            return Forbidden(text, status=status) if needed is None else ScopeNeeded(text, needed, status=status)
         if status == 429:
             return RateLimited(text, status=status, retry_after_s=_retry_after(response))
         if status >= 500:
@@ -187,6 +194,24 @@ def _message(raw: bytes) -> str:
             if isinstance(said, dict) and isinstance(said.get("message"), str):
                 return str(said["message"])
     return ""
+
+
+def _needed_scopes(response: httpx.Response, raw: bytes) -> tuple[str, ...] | None:
+    """Return the scopes that the token lacks, () where the vendor does not name them; None for any other refusal.
+
+    RFC 6750 section 3.1, in the header; GitLab says the same in the body.
+    """
+    header = response.headers.get("www-authenticate", "")
+    found = dict(_CHALLENGE.findall(header)) if header.lower().startswith("bearer ") else {}
+    if found.get("error") != "insufficient_scope":
+        try:
+            found = json.loads(raw)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(found, dict) or found.get("error") != "insufficient_scope":
+            return None
+    scope = found.get("scope")
+    return tuple(scope.split()) if isinstance(scope, str) else ()
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -35,7 +35,8 @@ class Habits:
     ``rotation``: after a refresh ``pair`` ends the old access and refresh token, ``refresh`` the refresh token alone,
     and ``never`` neither, and gives no new one. ``dead_status`` goes with ``invalid_grant``. ``withheld`` are scopes
     that people do not grant. ``needs`` are parameters without which the authorization page is an error.
-    ``per_minute`` bounds the requests to the token endpoint, 0 does not.
+    ``write_scope`` is what a token must hold to change anything. ``per_minute`` bounds the requests to the token
+    endpoint, 0 does not.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Habits:
     needs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     refresh_needs_scope: str = ""
     issuer: str = ""
+    write_scope: str = ""
     per_minute: int = 0
 
 
@@ -157,22 +159,32 @@ class OAuthEmulator:
 
         async def for_people(scope: Scope, receive: Receive, send: Send) -> None:
             headers = dict(scope["headers"])
-            person = self.person_of(headers.get(b"authorization", b"").decode("latin-1"))
-            if person is None:
+            family = self._family_of(headers.get(b"authorization", b"").decode("latin-1"))
+            if family is None:
                 await JSONResponse({"message": "401 Unauthorized"}, 401)(scope, receive, send)
                 return
-            await app({**scope, "state": {**scope.get("state", {}), "person": person}}, receive, send)
+            needed = self.habits.write_scope
+            if needed and scope["method"] not in {"GET", "HEAD"} and needed not in family.scope.split():
+                said = "The request requires higher privileges than provided by the access token."
+                refusal = {"error": "insufficient_scope", "error_description": said, "scope": needed}
+                await JSONResponse(refusal, 403)(scope, receive, send)
+                return
+            await app({**scope, "state": {**scope.get("state", {}), "person": family.person}}, receive, send)
 
         return Router([*self.routes(), Mount("/", for_people)])
 
     def person_of(self, authorization: str) -> str | None:
         """Return whose token a request's Authorization header holds, None for one that is not valid."""
+        family = self._family_of(authorization)
+        return None if family is None else family.person
+
+    def _family_of(self, authorization: str) -> _Family | None:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return None
         for family in self._families:
             if not family.ended and family.access.get(token, 0.0) > self._clock():
-                return family.person
+                return family
         return None
 
     def withdraw(self, person: str) -> None:

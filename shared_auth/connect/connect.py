@@ -7,8 +7,9 @@ vendor's words are never shown, and what it sends back decides nothing about whe
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +24,7 @@ from shared_auth.connect.departures import Departures
 from shared_auth.reasons import Denied, Reason
 from shared_auth.vault.answers import GrantDead
 from shared_auth.vault.credential import CredentialUnavailable, NotConnected, Site
-from shared_auth.vault.vault import Vault
+from shared_auth.vault.vault import Connected, Vault
 from shared_auth.vault.vendor import Vendor
 from shared_auth.vault.vendor_api import VendorApi, VendorDown
 
@@ -32,9 +33,10 @@ log = logging.getLogger("shared_auth")
 CALLBACK = "/connect/callback"
 
 
-def page_of(issuer: str, server: str) -> str:
-    """Return the address where a person connects their account for ``server``."""
-    return f"{issuer}/connect/{server}"
+def page_of(issuer: str, server: str, scopes: Sequence[str] = ()) -> str:
+    """Return the address where a person connects their account for ``server``, and grants ``scopes`` of it."""
+    wanted = f"?{urlencode({'scope': ' '.join(scopes)})}" if scopes else ""
+    return f"{issuer}/connect/{server}{wanted}"
 
 
 class Connect:
@@ -94,13 +96,16 @@ class Connect:
         session = await self._session(request)
         if session is None:
             return self._signed_out()
-        state = next(one for one in await self._vault.connections(session.subject) if one.server == server)
+        state = await self._state(session, server)
+        wanted = _wanted(vendor, unique(pairs(request.scope["query_string"])))
         return page(
             "connect.html",
             form_target=vendor.form_target,
             form_token=self._forms.of(session),
             server=server,
             vendor=vendor,
+            asked=vendor.asked(state.scope, wanted),
+            wanted=wanted,
             summary=self._summaries.get(server, ""),
             state=state,
         )
@@ -113,14 +118,15 @@ class Connect:
         """
         server, vendor = self._asked(request)
         session = await self._required(request)
-        await self._forms.read(request, session)
-        state, way = await self._departures.begin(session, server, vendor.binding)
+        wanted = _wanted(vendor, await self._forms.read(request, session))
+        asked = vendor.asked((await self._state(session, server)).scope, wanted)
+        state, way = await self._departures.begin(session, server, vendor.binding, " ".join(asked))
         proof = {"code_challenge": way.challenge, "code_challenge_method": "S256"} if vendor.pkce else {}
         parameters = {
             "response_type": "code",
             "client_id": vendor.client_id,
             "redirect_uri": self._api.redirect_uri,
-            "scope": " ".join(vendor.scopes) or None,
+            "scope": way.scope,
             "state": state,
         }
         return redirect(redirects.answer(vendor.authorize_url, **parameters, **proof, **vendor.authorize_params))
@@ -149,7 +155,7 @@ class Connect:
         if await self._session(request) != session:
             await self._api.revoke(vendor, refresh_token=answer.refresh or "", access_token=answer.access)
             raise Denied(Reason.NOT_SIGNED_IN)
-        await self._vault.connect(session.subject, way.server, answer)
+        await self._vault.connect(session.subject, way.server, answer, way.scope)
         return redirect(await self._onward(session, way.server, vendor))
 
     async def sites(self, request: Request) -> Response:
@@ -220,6 +226,9 @@ class Connect:
             raise Denied(Reason.SERVER_UNKNOWN)
         return server, vendor
 
+    async def _state(self, session: Session, server: str) -> Connected:
+        return next(one for one in await self._vault.connections(session.subject) if one.server == server)
+
     async def _session(self, request: Request) -> Session | None:
         return await self._sessions.find(self._cookies.session(request))
 
@@ -231,3 +240,14 @@ class Connect:
 
     def _signed_out(self) -> Response:
         return page("connect_signed_out.html", status=401, local=self._local)
+
+
+def _wanted(vendor: Vendor, given: Parameters) -> list[str]:
+    """Return what is asked for besides, of what the settings allow. Raises Denied for anything else.
+
+    A link is anybody's to make, so what it names is never more than the operator meant people to be asked for.
+    """
+    wanted = given.get("scope", "").split()
+    if not set(wanted) <= {*vendor.scopes, *vendor.more_scopes}:
+        raise Denied(Reason.VENDOR_SCOPE_FOREIGN)
+    return wanted

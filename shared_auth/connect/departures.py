@@ -26,10 +26,13 @@ DEPARTURE_S = 600
 
 @dataclass(frozen=True, slots=True)
 class WayOut:
-    """A person who has left for the vendor of ``server``. ``binding`` is that vendor as the settings named it then."""
+    """A person who has left for the vendor of ``server``, asked for ``scope``. ``binding`` is that vendor as the
+    settings named it then.
+    """
 
     server: str
     binding: str
+    scope: str
     verifier: str = field(repr=False)
 
     @property
@@ -46,9 +49,9 @@ class Departures:
         self._seal = seal
         self._clock = clock
 
-    async def begin(self, session: Session, server: str, binding: str) -> tuple[str, WayOut]:
+    async def begin(self, session: Session, server: str, binding: str, scope: str) -> tuple[str, WayOut]:
         """Store a new way out of ``session`` and return it with its state."""
-        state, way = opaque.new("departure"), WayOut(server, binding, opaque.new("verifier"))
+        state, way = opaque.new("departure"), WayOut(server, binding, scope, opaque.new("verifier"))
         name = opaque.digest(state)
         values = {
             "departure_hash": name,

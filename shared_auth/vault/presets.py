@@ -23,6 +23,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "token_url": "{host}/oauth/token",
             "revoke_url": "{host}/oauth/revoke",
             "scopes": ("read_api",),
+            "more_scopes": ("api",),
             # A refresh ends the old access token and the old refresh token, and repeats the redirect address.
             "redirect_uri_on_refresh": True,
         },
@@ -46,6 +47,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "authorize_url": "{host}/oauth/authorize/",
             "token_url": "{host}/oauth/token/",
             "scopes": ("org:read", "project:read", "team:read", "event:read"),
+            "more_scopes": ("event:write",),
             # A token is for the one organisation that the person chose there; the API's paths need its slug.
             "sites_url": "{host}/api/0/organizations/",
             "site_id": "slug",

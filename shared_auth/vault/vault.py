@@ -124,10 +124,22 @@ class Vault:
             raise NotConnected
         return Credential(grant.access, grant.site, grant.expires_at)
 
-    async def connect(self, subject: str, server: str, answer: TokenAnswer) -> None:
-        """Store what the vendor answered to a person's code: before anything is done with it."""
+    def grantable(self, server: str, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which of ``scopes`` people may be asked for when a call of ``server`` lacks them; where none is named,
+        all that they may be asked for besides those of every connection.
+        """
+        vendor = self.vendor(server)
+        if vendor is None:
+            return ()
+        named = scopes or vendor.more_scopes
+        return tuple(one for one in (*vendor.scopes, *vendor.more_scopes) if one in named)
+
+    async def connect(self, subject: str, server: str, answer: TokenAnswer, asked: str) -> None:
+        """Store what the vendor answered to a person's code: before anything is done with it. ``asked`` are the scopes
+        that it was asked for.
+        """
         vendor = self._person_vendor(server)
-        scope = " ".join(vendor.scopes) if answer.scope is None else answer.scope  # RFC 6749 section 5.1
+        scope = asked if answer.scope is None else answer.scope  # RFC 6749 section 5.1
         ends = expiry(answer, now=self._clock())
         grant = VendorGrant(answer.access, answer.refresh or "", ends, scope, vendor.binding)
         await self._grants.put(Who(self._issuer, subject, server), grant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -33,6 +33,7 @@ class Vendor:
     ``authorize_params`` go beside our own parameters. ``issuer`` is what an ``iss`` in the vendor's answer must be;
     with ``states_issuer`` it must be there. ``sites_url`` lists the sites or organisations that a token may be used at,
     as JSON objects whose members ``site_id``, ``site_name`` and ``site_url`` name; the person chooses one.
+    ``more_scopes`` may be asked for besides, each when a call needs it (MCP security: Scope Minimization).
     ``required_scopes`` are those without which the server is of no use. A host that resolves to a private address is
     connected to only when that is in ``networks``; an address that is written out is meant.
     """
@@ -44,6 +45,7 @@ class Vendor:
     client_secret: str = field(default="", repr=False)
     revoke_url: str = ""
     scopes: tuple[str, ...] = ()
+    more_scopes: tuple[str, ...] = ()
     required: frozenset[str] | None = None
     pkce: bool = True
     auth_method: AuthMethod = "client_secret_post"
@@ -76,8 +78,9 @@ class Vendor:
         yield proven != bool(self.client_secret), "client_secret: needed, unless auth_method is none"
         yield self.auth_method == "none" and not self.pkce, "pkce: must be on without a client_secret"
         yield not self.scopes, "scopes: name what to ask for"
-        words = all(one and one.isascii() and one.isprintable() and " " not in one for one in self.scopes)
-        yield not words, "scopes: must be single words"
+        for name, scopes in (("scopes", self.scopes), ("more_scopes", self.more_scopes)):
+            words = all(one and one.isascii() and one.isprintable() and " " not in one for one in scopes)
+            yield not words, f"{name}: must be single words"
         unasked = self.required_scopes - set(self.scopes)
         yield bool(unasked), "required_scopes: must be among scopes"
         taken = _OWN_PARAMETERS & self.authorize_params.keys()
@@ -117,6 +120,11 @@ class Vendor:
             return (*self.networks, ipaddress.ip_network(host))
         except ValueError:
             return (*self.networks, *_LOOPBACK) if host == "localhost" else self.networks
+
+    def asked(self, granted: str, wanted: Collection[str]) -> tuple[str, ...]:
+        """Return what to ask for: ``scopes``, and of ``more_scopes`` what was granted before or is wanted now."""
+        kept = {*granted.split(), *wanted}
+        return (*self.scopes, *(one for one in self.more_scopes if one in kept and one not in self.scopes))
 
     def missing(self, granted: str) -> tuple[str, ...]:
         """Return which required scopes ``granted`` lacks, in the order in which they are asked for."""

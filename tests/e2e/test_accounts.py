@@ -91,11 +91,11 @@ def stored(name: str) -> str:
         return repr([database.execute(f'SELECT * FROM "{table}"'.encode()).fetchall() for (table,) in tables])
 
 
-def connect(running: Running, base: str, person: str) -> Page:
-    """Do what a person does, from the sign-in link to their connected account."""
+def connect(running: Running, base: str, person: str, wanted: str = "") -> Page:
+    """Do what a person does, from the sign-in link to their connected account; ``wanted`` ends the link to it."""
     with Browser() as browser:
-        browser.press(browser.open(running.sign_in_link()), "Sign in")
-        page = browser.press(browser.open(f"{base}/connect/notes"), "Go to")
+        browser.press(browser.open(running.command("sign-in").stdout.strip()), "Sign in")
+        page = browser.press(browser.open(f"{base}/connect/notes{wanted}"), "Go to")
         return browser.press(page, f"Allow as {person}")
 
 
@@ -227,3 +227,41 @@ async def test_a_server_in_a_process_of_its_own_acts_as_who_calls_it(tmp_path: P
             assert accounts.revoked == 1
         assert there.tokens()
         assert not [one for one in there.sent if token in one]
+
+
+@pytest.mark.requirement("VG-20")
+@pytest.mark.parametrize("own_process", [False, True], ids=["in the portal", "in a process of its own"])
+async def test_a_call_that_lacks_a_permission_waits_until_it_is_granted(tmp_path: Path, own_process: bool) -> None:
+    url, port = f"http://127.0.0.1:{free_port()}/mcp", free_port()
+    base = f"http://127.0.0.1:{port}"
+    async with vendor() as (there, address):
+        there.accounts.change(write_scope="api")
+        config = (OUTSIDE if own_process else INSIDE).replace("{vendor}", address).replace("{url}", url)
+
+        def started(stack: ExitStack) -> tuple[Running, str]:
+            if own_process:
+                stack.enter_context(serving(url, base, tmp_path, address))
+            running = stack.enter_context(portal(tmp_path, config, port=str(port)))
+            assert eventually(lambda: "add_note" in running.command("search", "add a note").stdout, 60)
+            return running, running.token()
+
+        with ExitStack() as stack:
+            running, token = await asyncio.to_thread(started, stack)
+            await asyncio.to_thread(connect, running, base, "grace")
+            text = await run(running, token)
+            assert text.startswith("paused")
+            found = re.search(r"grant api of your notes account at (\S+)", text)
+            assert found is not None, text
+            assert found[1] == f"{base}/connect/notes?scope=api"
+            resume = re.search(r'resume="([0-9a-f]+)"', text)
+            assert resume is not None
+            still = await run(running, token, resume=resume[1])
+            again = re.search(r'resume="([0-9a-f]+)"', still)
+            assert again is not None, still
+            page = await asyncio.to_thread(connect, running, base, "grace", "?scope=api")
+            assert "read_api api" in page.words
+            assert "grace" in await run(running, token, resume=again[1])
+            listed = await run(
+                running, token, code="import notes\nsum(n['title'] == 't' for n in (await notes.list_notes())['items'])"
+            )
+            assert listed.splitlines()[1] == "1"

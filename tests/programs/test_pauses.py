@@ -394,6 +394,49 @@ async def test_an_account_that_is_not_connected_pauses_and_connecting_it_is_enou
     assert stand.desk.items == ["a"]
 
 
+async def test_a_permission_that_is_missing_pauses_and_granting_it_is_enough(
+    stand: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted = False
+    original = stand.programs._gate._rules.upstreams.call
+
+    async def call(server: str, tool: str, *given: Any) -> Any:
+        if tool == "add_item" and not granted:
+            raise UpstreamFailure(server, "scope", "not granted", scopes=("api", "write_repository"))
+        return await original(server, tool, *given)
+
+    monkeypatch.setattr(stand.programs._gate._rules.upstreams, "call", call)
+    reply = await stand.programs.execute(ADA, "import desk\nawait desk.get_items()\nawait desk.add_item(name='a')")
+    address = "https://portal.example/connect/desk?scope=api+write_repository"
+    assert f"grant api, write_repository of your desk account at {address}" in reply.text
+    assert reply.pause is not None
+    assert reply.pause.address == address
+    still = await resume(stand, id_in(reply))
+    assert still.startswith("paused")
+    granted = True
+    (second,) = re.findall(r'resume="([0-9a-f]+)"', still)
+    assert await resume(stand, second) == "ok · 2 calls · N ms\n1"
+    assert stand.desk.called == ["get_items", "add_item"]
+    assert [call for call in await calls(stand) if call[0] == "add_item"] == [
+        ("add_item", "allow", "scope"),
+        ("add_item", "allow", "scope"),
+        ("add_item", "allow", "ok"),
+    ]
+
+
+async def test_a_client_that_acts_for_itself_is_told_what_is_missing(
+    stand: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def call(server: str, *_: Any) -> Any:
+        raise UpstreamFailure(server, "scope", "Your desk account has not granted api", scopes=("api",))
+
+    monkeypatch.setattr(stand.programs._gate._rules.upstreams, "call", call)
+    robot = replace(WRITER, subject="client:ci", client_id="ci")
+    reply = await stand.run("import desk\nawait desk.add_item(name='a')", robot)
+    assert "PermissionError: desk.add_item: Your desk account has not granted api" in reply
+    assert await rows(stand) == []
+
+
 async def test_an_agreed_call_that_then_needs_an_account_is_not_asked_about_again(
     stand: Standing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

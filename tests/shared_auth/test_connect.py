@@ -57,6 +57,61 @@ async def somebody_else(flow: Connecting, engine: AsyncEngine) -> httpx.AsyncCli
     return browser
 
 
+async def granted(flow: Connecting, server: str) -> str:
+    return next(one.scope for one in await flow.vault.connections("ada") if one.server == server)
+
+
+@pytest.mark.requirement("VG-15", "VG-20")
+@BOTH
+async def test_more_is_asked_for_when_a_call_needs_it_and_what_was_granted_stays(flow: Connecting) -> None:
+    await flow.connect("gitlab")
+    assert await granted(flow, "gitlab") == "read_api"
+    page = await flow.browser.get("/connect/gitlab?scope=api")
+    assert page.status_code == 200
+    assert "<dt>An agent needs</dt><dd>api</dd>" in page.text
+    assert "<dt>Asked for</dt><dd>read_api, api</dd>" in page.text
+    assert "<dt>Granted so far</dt><dd>read_api</dd>" in page.text
+    assert hidden(page, "scope") == "api"
+    gone = await flow.leave("gitlab", scope="api")
+    assert query_of(gone.headers["location"])["scope"] == "read_api api"
+    await flow.browser.get(await flow.agree(gone.headers["location"]))
+    assert await granted(flow, "gitlab") == "read_api api"
+    again = await flow.leave("gitlab")
+    assert query_of(again.headers["location"])["scope"] == "read_api api"
+
+
+@pytest.mark.requirement("VG-20")
+@pytest.mark.parametrize("scope", ["sudo", "api sudo", "<script>", "event:write"])
+async def test_nothing_is_asked_for_that_the_settings_do_not_name(flow: Connecting, scope: str) -> None:
+    page = await flow.browser.get("/connect/gitlab", params={"scope": scope})
+    assert page.status_code == 400
+    assert "not one that the portal asks for" in page.text
+    assert "<script>" not in page.text
+    gone = await flow.leave("gitlab", scope=scope)
+    assert gone.status_code == 400
+    assert "location" not in gone.headers
+    assert (await states(flow))["gitlab"] == "absent"
+
+
+@pytest.mark.requirement("VG-20")
+async def test_what_a_person_does_not_grant_after_all_is_not_there(flow: Connecting, vendors: Vendors) -> None:
+    vendors.emulators["gitlab"].change(withheld=frozenset({"api"}))
+    gone = await flow.leave("gitlab", scope="api")
+    await flow.browser.get(await flow.agree(gone.headers["location"]))
+    assert (await states(flow))["gitlab"] == "connected"
+    assert await granted(flow, "gitlab") == "read_api"
+
+
+@pytest.mark.requirement("VG-20")
+def test_which_scopes_a_call_may_have_people_asked_for(flow: Connecting) -> None:
+    vault = flow.vault
+    assert vault.grantable("gitlab", ("api", "sudo")) == ("api",)
+    assert vault.grantable("gitlab", ("read_api",)) == ("read_api",)
+    assert vault.grantable("gitlab", ()) == ("api",)
+    assert vault.grantable("google", ()) == ()
+    assert vault.grantable("wiki", ("api",)) == ()
+
+
 @pytest.mark.requirement("VG-09", "VG-15")
 @BOTH
 async def test_a_person_connects_is_shown_so_and_disconnects(flow: Connecting) -> None:

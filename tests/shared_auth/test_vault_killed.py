@@ -93,7 +93,7 @@ async def test_what_a_killed_process_leaves(tmp_path: Path, when: str) -> None:
         auth = auth_at(engine, host)
         await auth.start()
         first = given(accounts)
-        await auth.vault.connect("ada", "gitlab", TokenAnswer(first[0], first[1], MARGIN_S, None))
+        await auth.vault.connect("ada", "gitlab", TokenAnswer(first[0], first[1], MARGIN_S, None), "read_api")
 
         async def asking(later: float) -> asyncio.subprocess.Process:
             return await asyncio.create_subprocess_exec(

@@ -79,11 +79,12 @@ class Connecting(Flow):
     def vault(self) -> Vault:
         return self.auth.vault
 
-    async def leave(self, server: str, browser: httpx.AsyncClient | None = None) -> httpx.Response:
-        """Press the button of the connect page."""
+    async def leave(self, server: str, browser: httpx.AsyncClient | None = None, *, scope: str = "") -> httpx.Response:
+        """Press the button of the connect page; ``scope`` is what an agent's call lacked."""
         browser = browser or self.browser
         page = await browser.get(f"/connect/{server}")
-        return await browser.post(f"/connect/{server}", data={"form_token": hidden(page, "form_token")})
+        form = {"form_token": hidden(page, "form_token")} | ({"scope": scope} if scope else {})
+        return await browser.post(f"/connect/{server}", data=form)
 
     async def agree(self, location: str, person: str = "ada") -> str:
         """Agree at the vendor that ``location`` leads to, and return where it sends the browser."""

@@ -70,6 +70,13 @@ async def be_somebody(http: Http) -> str:
     return str(await http.send("POST", "/me"))
 
 
+@tool(effect="write", scope="who:write")
+async def change_twice(http: Http) -> str:
+    """Send two changes, one after the other."""
+    await http.send("POST", "/first")
+    return str(await http.send("POST", "/second"))
+
+
 @tool(effect="read", scope="who:read")
 async def which_site(_http: Http) -> str:
     """Say at which site the token of who asks is used."""
@@ -84,7 +91,7 @@ def server(bank: Bank | None, vendor: Any) -> Any:
         async with open_http("http://v.test", vendor="V", as_caller=True, transport=transport) as http:
             yield http
 
-    specs = [spec_of(one) for one in (who_am_i, be_somebody, which_site)]
+    specs = [spec_of(one) for one in (who_am_i, be_somebody, change_twice, which_site)]
     return build("who", summary="", tools=specs, client=client, credentials=bank)
 
 
@@ -164,3 +171,54 @@ async def test_a_refusal_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch)
 def test_the_kind_is_the_one_signal() -> None:
     assert ConnectNeeded("x").to_json() == {"kind": "connect", "message": "x"}
     assert ALICE.subject == "alice"
+
+
+GITLAB_SAYS = {"error": "insufficient_scope", "error_description": "more", "scope": "api"}
+
+
+def refusing(path: str, *, header: str = "", body: Any = None) -> Any:
+    async def vendor(request: httpx.Request) -> httpx.Response:
+        if request.url.path != path:
+            return httpx.Response(200, json="done")
+        return httpx.Response(403, json=body, headers={"www-authenticate": header} if header else {})
+
+    return vendor
+
+
+async def refused(name: str, vendor: Any) -> dict[str, Any]:
+    async with connected(server(Bank(alice="t"), vendor)) as connection:
+        with pytest.raises(ToolError) as failed:
+            await connection.call(name)
+    return failed.value.error
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "scopes"),
+    [
+        ("", GITLAB_SAYS, ["api"]),
+        ('Bearer realm="x", error="insufficient_scope", scope="event:write org:read"', {}, ["event:write", "org:read"]),
+        ("", {"error": "insufficient_scope"}, []),
+        ("", {"error": "insufficient_scope", "scope": 3}, []),
+    ],
+)
+async def test_a_vendor_that_wants_a_wider_grant_is_told_apart(header: str, body: Any, scopes: list[str]) -> None:
+    error = await refused("be_somebody", refusing("/me", header=header, body=body))
+    assert (error["kind"], error["scopes"], error["status"]) == ("scope", scopes, 403)
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        ("", {"error": "forbidden"}),
+        ("", "insufficient_scope"),
+        ('Bearer error="invalid_token"', {}),
+        ('Basic error="insufficient_scope"', []),
+    ],
+)
+async def test_any_other_refusal_is_no_question_of_scope(header: str, body: Any) -> None:
+    assert (await refused("be_somebody", refusing("/me", header=header, body=body)))["kind"] == "forbidden"
+
+
+async def test_after_a_change_a_call_is_not_to_be_made_again() -> None:
+    assert (await refused("change_twice", refusing("/first", body=GITLAB_SAYS)))["kind"] == "scope"
+    assert (await refused("change_twice", refusing("/second", body=GITLAB_SAYS)))["kind"] == "forbidden"
