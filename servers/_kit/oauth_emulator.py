@@ -159,17 +159,18 @@ class OAuthEmulator:
 
         async def for_people(scope: Scope, receive: Receive, send: Send) -> None:
             headers = dict(scope["headers"])
-            family = self._family_of(headers.get(b"authorization", b"").decode("latin-1"))
-            if family is None:
+            authorization = headers.get(b"authorization", b"").decode("latin-1")
+            person = self.person_of(authorization)
+            if person is None:
                 await JSONResponse({"message": "401 Unauthorized"}, 401)(scope, receive, send)
                 return
             needed = self.habits.write_scope
-            if needed and scope["method"] not in {"GET", "HEAD"} and needed not in family.scope.split():
+            if needed and scope["method"] not in {"GET", "HEAD"} and needed not in self._scopes_of(authorization):
                 said = "The request requires higher privileges than provided by the access token."
                 refusal = {"error": "insufficient_scope", "error_description": said, "scope": needed}
                 await JSONResponse(refusal, 403)(scope, receive, send)
                 return
-            await app({**scope, "state": {**scope.get("state", {}), "person": family.person}}, receive, send)
+            await app({**scope, "state": {**scope.get("state", {}), "person": person}}, receive, send)
 
         return Router([*self.routes(), Mount("/", for_people)])
 
@@ -186,6 +187,10 @@ class OAuthEmulator:
             if not family.ended and family.access.get(token, 0.0) > self._clock():
                 return family
         return None
+
+    def _scopes_of(self, authorization: str) -> list[str]:
+        family = self._family_of(authorization)
+        return [] if family is None else family.scope.split()
 
     def withdraw(self, person: str) -> None:
         """Let ``person`` remove the portal from the applications that they let in."""
