@@ -9,6 +9,7 @@ from types import MappingProxyType
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -255,6 +256,10 @@ class Auth:
         session = await self._sessions.find(self._cookies.session(request))
         person = None if session is None else await self._people.find(session.subject)
         return None if person is None else self._principal(person, WEB_CLIENT, "portal web pages", "")
+
+    def look_for(self, response: Response, request: Request) -> None:
+        """Let whoever signs in in this browser be led back to the page that ``request`` asked for."""
+        self._cookies.look_for(response, request)
 
     async def provider_ready(self) -> bool | None:
         """Say whether the company's provider answers as it must; None when people sign in locally. The log says why."""

@@ -90,7 +90,7 @@ class Approvals:
         """Show what waits for whoever is signed in."""
         principal = await self._auth.session_principal(request)
         if principal is None:
-            return self._signed_out()
+            return self._signed_out(request)
         found = [
             _Listed(paused.id, _names(paused), visible(paused.client_name), _until(paused))
             for paused in await self._pauses.waiting(Person.of(principal))
@@ -101,7 +101,7 @@ class Approvals:
         """Show one program to its person; to anybody else it is not there."""
         principal = await self._auth.session_principal(request)
         if principal is None:
-            return self._signed_out()
+            return self._signed_out(request)
         paused = await self._pauses.asked(Person.of(principal), request.path_params["id"])
         if paused is None:
             page = PAGES.get_template("program_unknown.html").render()
@@ -180,9 +180,11 @@ class Approvals:
             whole=whole,
         )
 
-    def _signed_out(self) -> Response:
+    def _signed_out(self, request: Request) -> Response:
         page = PAGES.get_template("signed_out.html").render(link=self._sign_in_link)
-        return HTMLResponse(page, 401, headers=HEADERS)
+        response = HTMLResponse(page, 401, headers=HEADERS)
+        self._auth.look_for(response, request)
+        return response
 
 
 def _ticked(calls: list[_Call]) -> bool:

@@ -101,8 +101,9 @@ class LocalSignIn:
         return response
 
     def _onward(self, request: Request) -> Response:
-        """Return a redirect to the waiting request, else to the front page. Only ever to ourselves."""
-        waiting = self._cookies.pending(request)
-        response = redirect(f"{self._issuer}/authorize?{waiting}" if waiting else f"{self._issuer}/")
+        """Return a redirect to the waiting request, or the page that the person came for. Only ever to ourselves."""
+        waiting, page_wanted = self._cookies.pending(request), self._cookies.looked_for(request) or "/"
+        response = redirect(f"{self._issuer}/authorize?{waiting}" if waiting else f"{self._issuer}{page_wanted}")
         self._cookies.resume(response)
+        self._cookies.found(response)
         return response

@@ -24,6 +24,10 @@ MAX_PENDING_CHARS = 2_500
 """Browsers keep at most 4096 bytes of a cookie; a longer request is simply not resumed by itself."""
 
 _QUERY = re.compile(r"[!-~]+")
+_PAGE = re.compile(
+    r"/programs(?:/[0-9a-z]{1,64})?|/connections|/connect/(?!callback$)[0-9A-Za-z_-]{1,64}(?:\?scope=[0-9A-Za-z:._+%-]{1,500})?"
+)
+"""Pages that links lead to and that change nothing by being opened: to these alone a sign-in may lead back."""
 
 
 BROWSER_S = 3_600
@@ -62,6 +66,7 @@ class Cookies:
         self._pending = f"{prefix}portal_pending{suffix}"
         self._browser = f"{prefix}portal_browser{suffix}"
         self._departed = f"{prefix}portal_login{suffix}"
+        self._page = f"{prefix}portal_page{suffix}"
 
     def session(self, request: Request) -> str | None:
         """Return the session id that the browser sent."""
@@ -92,6 +97,27 @@ class Cookies:
     def resume(self, response: Response) -> None:
         """Forget the authorization request that waited."""
         self._set(response, self._pending, "", 0)
+
+    def look_for(self, response: Response, request: Request) -> None:
+        """Remember the page that a signed-out person came for, until they have signed in."""
+        query = request.scope["query_string"].decode("latin-1")
+        path = f"{request.scope['path']}?{query}" if query else request.scope["path"]
+        if _PAGE.fullmatch(path):
+            self._set(response, self._page, base64.urlsafe_b64encode(path.encode()).decode(), PENDING_S)
+
+    def looked_for(self, request: Request) -> str:
+        """Return the page that the person came for, "" for none: one of those that only show something, whoever wrote
+        the cookie.
+        """
+        try:
+            path = base64.urlsafe_b64decode(request.cookies.get(self._page, "")).decode("ascii")
+        except ValueError:
+            return ""
+        return path if _PAGE.fullmatch(path) else ""
+
+    def found(self, response: Response) -> None:
+        """Forget the page that the person came for."""
+        self._set(response, self._page, "", 0)
 
     def browser(self, request: Request) -> str | None:
         """Return the id of a browser in which nobody needs to be signed in."""

@@ -85,7 +85,7 @@ class Connect:
         """Answer ``GET /connections``: every server that works with an account, and how it stands for this person."""
         session = await self._session(request)
         if session is None:
-            return self._signed_out()
+            return self._signed_out(request)
         found = await self._vault.connections(session.subject)
         rows = [(one, self._summaries.get(one.server, "")) for one in found]
         return page("connections.html", rows=rows, form_token=self._forms.of(session))
@@ -95,7 +95,7 @@ class Connect:
         server, vendor = self._asked(request)
         session = await self._session(request)
         if session is None:
-            return self._signed_out()
+            return self._signed_out(request)
         state = await self._state(session, server)
         wanted = _wanted(vendor, unique(pairs(request.scope["query_string"])))
         return page(
@@ -163,7 +163,7 @@ class Connect:
         server, vendor = self._asked(request)
         session = await self._session(request)
         if session is None:
-            return self._signed_out()
+            return self._signed_out(request)
         found = await self._found_sites(session, server, vendor)
         return page("connect_site.html", server=server, vendor=vendor, sites=found, form_token=self._forms.of(session))
 
@@ -238,8 +238,10 @@ class Connect:
             raise Denied(Reason.NOT_SIGNED_IN)
         return session
 
-    def _signed_out(self) -> Response:
-        return page("connect_signed_out.html", status=401, local=self._local)
+    def _signed_out(self, request: Request) -> Response:
+        response = page("connect_signed_out.html", status=401, local=self._local)
+        self._cookies.look_for(response, request)
+        return response
 
 
 def _wanted(vendor: Vendor, given: Parameters) -> list[str]:

@@ -90,7 +90,7 @@ class ProviderSignIn:
             person, sid = await self._exchange.person(code, login, redirect_uri=self._departure.redirect_uri)
             await self._people.remember(person, now=int(self._clock()))
             session, session_id = await self._sign_in(request, person.subject, sid)
-            response = await self._onward(session, login.question, client)
+            response = await self._onward(request, session, login.question, client)
         except Denied as denied:
             if login.question is None:
                 raise
@@ -118,9 +118,13 @@ class ProviderSignIn:
         session_id = await self._sessions.start(subject, sid=sid)
         return Session.of(session_id, subject, sid), session_id
 
-    async def _onward(self, session: Session, question: Question | None, client: Client | None) -> Response:
+    async def _onward(
+        self, request: Request, session: Session, question: Question | None, client: Client | None
+    ) -> Response:
         if question is None or client is None:
-            return redirect(f"{self._issuer}/")
+            response = redirect(f"{self._issuer}{self._cookies.looked_for(request) or '/'}")
+            self._cookies.found(response)
+            return response
         return await self._consent.agree(session, question, client)
 
     def _tell(self, reason: Reason, question: Question) -> Response:

@@ -93,6 +93,19 @@ async def test_nothing_is_asked_for_that_the_settings_do_not_name(flow: Connecti
     assert (await states(flow))["gitlab"] == "absent"
 
 
+@pytest.mark.requirement("AS-143")
+@pytest.mark.parametrize("path", ["/connections", "/connect/gitlab?scope=api", "/connect/jira/site"])
+async def test_who_was_signed_out_is_led_back_once_they_have_signed_in(flow: Connecting, path: str) -> None:
+    browser = flow.client()
+    page = await browser.get(path)
+    assert page.status_code == 401
+    link = await flow.auth.sign_in_link()
+    answer = await browser.post("/sign-in", data={"code": link.partition("code=")[2]})
+    kept = path if "/site" not in path else "/"
+    assert answer.headers["location"] == f"{ISSUER}{kept}"
+    assert answer.status_code == 303
+
+
 @pytest.mark.requirement("VG-20")
 async def test_what_a_person_does_not_grant_after_all_is_not_there(flow: Connecting, vendors: Vendors) -> None:
     vendors.emulators["gitlab"].change(withheld=frozenset({"api"}))

@@ -111,6 +111,7 @@ async def test_nobody_who_is_not_signed_in_sees_or_decides_anything(at: Opened) 
     async with httpx.AsyncClient(transport=transport, base_url=at.portal.settings.issuer) as stranger:
         for answer in (await stranger.get("/programs"), await stranger.get(path)):
             assert answer.status_code == 401
+            assert "portal_page" in answer.headers["set-cookie"]
             assert "kept" not in answer.text
             assert is_confined(answer)
         answer = await stranger.post(path, data={"form": await at.form(path), "decision": "allow"})
