@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 import uvloop
 
-from portal import evidence, inspection, remote
+from portal import evidence, explaining, inspection, remote
 from portal.app import open_auth, open_portal, open_record
 from portal.audit.audit import AuditUnavailable
 from portal.audit.verify import Verdict, verify
@@ -39,6 +39,9 @@ audit = typer.Typer(no_args_is_help=True, help="The record of programs and calls
 app.add_typer(audit, name="audit")
 auth = typer.Typer(no_args_is_help=True, help="What the auth flow promises and how it is shown.")
 app.add_typer(auth, name="auth")
+
+policy = typer.Typer(no_args_is_help=True, help="Who may do what.")
+app.add_typer(policy, name="policy")
 
 MENDABLE = (
     ConfigurationError,
@@ -211,6 +214,22 @@ def audit_verify(config: ConfigOption = None) -> None:
     print(f"{verdict.unchained} programs in no chain: running, interrupted, or recorded before there were chains")
     if not verdict.whole:
         raise typer.Exit(1)
+
+
+@policy.command("explain")
+def policy_explain(
+    tool: Annotated[str, typer.Argument(help="Its full name, such as gitlab.create_issue.")],
+    subject: Annotated[str, typer.Option(help="The person, or client:<id> for a client that acts for itself.")],
+    group: Annotated[list[str] | None, typer.Option(help="A group of theirs; give it once for each.")] = None,
+    client: Annotated[str, typer.Option(help="The client that they use.")] = "any",
+    config: ConfigOption = None,
+) -> None:
+    """Say whether a person may call a tool through a client, and which rule says so. Exit code 1: they may not."""
+    settings = load(config)
+    configure("text", "error")
+    said, allowed = _run(explaining.explain(settings, tool, subject=subject, groups=group or [], client_id=client))
+    print(said)
+    raise typer.Exit(0 if allowed else 1)
 
 
 @app.command("client-secret")
