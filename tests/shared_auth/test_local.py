@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
+from starlette.responses import Response
 
 from shared_auth import store
 from shared_auth.authorization.local import LINK_S
@@ -89,6 +90,17 @@ async def test_who_signs_in_is_back_at_the_page_that_they_came_for(flow: Flow, p
     answer = await flow.sign_in()
     assert answer.headers["location"] == f"{ISSUER}{path}"
     assert "portal_page_8300" not in flow.browser.cookies
+
+
+@pytest.mark.requirement("AS-143")
+@pytest.mark.parametrize(("path", "kept"), [("/programs/0a9f", True), ("/programs/0a9f/", False), ("/access", False)])
+async def test_a_page_of_the_portals_own_is_remembered_too(flow: Flow, path: str, kept: bool) -> None:
+    request = Request({"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []})
+    response = Response()
+    flow.auth.look_for(response, request)
+    said = response.headers.get("set-cookie", "")
+    assert (page_cookie(path) in said) is kept
+    assert bool(said) is kept
 
 
 @pytest.mark.requirement("AS-143")
