@@ -31,6 +31,10 @@ class NotGoneOn(Exception):
     """Nobody went on with the program in time."""
 
 
+class Gone(Exception):
+    """The program does not wait any more: nothing of what was to go on has run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """How many programs may be held here, how many of one person's, and each for how long."""
@@ -129,6 +133,15 @@ class Seat:
             yield
         finally:
             self._held.leave(paused.id)
+            # Whoever took the program a moment ago must learn that nobody is here to go on.
+            self._arrival.cancel()
+
+    @property
+    def arrived(self) -> Arrival | None:
+        """Who goes on with it, if anybody came while it waited: its record is theirs from then on."""
+        if self._arrival is None or not self._arrival.done() or self._arrival.cancelled():
+            return None
+        return self._arrival.result()
 
     async def arrival(self, paused: Paused) -> Arrival:
         """Return who goes on with it. Raises NotGoneOn when nobody has by the time that ``paused`` says."""
@@ -138,11 +151,13 @@ class Seat:
             async with asyncio.timeout(paused.expires_ms / 1_000 - time.time() + GRACE_S):
                 return await self._arrival
         except TimeoutError:
+            if (arrived := self.arrived) is not None:
+                return arrived
             raise NotGoneOn from None
 
     async def go_on(self, arrival: Arrival) -> Reply:
-        """Let the program go on for ``arrival`` and return its next reply, as Attendance.attend."""
+        """Let the program go on for ``arrival`` and return its next reply, as Attendance.attend. Raises Gone."""
         if self._arrival is None or self._arrival.done():
-            raise RuntimeError("the program goes on already")
+            raise Gone
         self._arrival.set_result(arrival)
         return await self.attendance.attend()

@@ -21,7 +21,7 @@ from portal.programs.attendance import Attendance
 from portal.programs.brief import one_line
 from portal.programs.going import Going
 from portal.programs.handles import Results
-from portal.programs.held import Arrival, Held
+from portal.programs.held import Arrival, Gone, Held
 from portal.programs.hints import Sight, hints, of_value
 from portal.programs.keeping import Keeping
 from portal.programs.notice import Answer
@@ -32,7 +32,7 @@ from portal.programs.reply import Reply, failed, refused, succeeded
 from portal.programs.revocations import Revocations, Revoked
 from portal.programs.running import Ran, Running, parsed
 from portal.programs.source import Source, SourceError
-from portal.programs.waiting import ELSEWHERE, UNKNOWN, UNREADABLE, Waiting
+from portal.programs.waiting import UNKNOWN, UNREADABLE, Waiting
 from portal.programs.work import Holder, Work
 from portal.sandbox.contract import (
     Failure,
@@ -235,7 +235,7 @@ class Programs:
         """Go on with a program that may go on, unless somebody else is quicker."""
         seat = self._held.find(paused.id)
         if paused.holder and seat is None:
-            return refused(ELSEWHERE)
+            return await self._waiting.elsewhere(principal, paused)
         try:
             going = await Going.take(self._pauses, principal, paused, self._audit.instance)
         except Unsealable:
@@ -246,11 +246,22 @@ class Programs:
             return await self._waiting.not_ready(principal, again or paused, request)
         catalogue, log = self._catalogue.current, self._audit.resumed(going.claimed.before)
         if seat is not None:
-            return await seat.go_on(Arrival(principal, catalogue, log, going, request, progress, started))
+            try:
+                return await seat.go_on(Arrival(principal, catalogue, log, going, request, progress, started))
+            except Gone:
+                # In one task that goes on by itself: the record must not say that it runs, whoever is cancelled.
+                await asyncio.shield(self._gone(going, paused.id))
+                again = await self._pauses.find(principal, paused.id)
+                return await self._waiting.not_ready(principal, again or paused, request)
         session = self._gate.open(principal, catalogue, log, going.claimed.session)
         keeping = Keeping(self._results, principal, log)
         work = Work(principal, catalogue, session, keeping, log, request, progress, started)
         return await self._ended(work, lambda: self._course.go_on(work, going), going.put_back)
+
+    async def _gone(self, going: Going, pause_id: str) -> None:
+        """End a program that was taken in the moment in which its process ended: as if nobody had taken it."""
+        await going.put_back()
+        await self._pauses.abandon(pause_id)
 
     async def _ended(
         self,

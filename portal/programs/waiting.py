@@ -111,6 +111,11 @@ class Waiting:
             return await self.reply(principal, paused, request, ())
         return over(paused, await self._pauses.calls(principal, paused.program_id))
 
+    async def elsewhere(self, principal: Principal, paused: Paused) -> Reply:
+        """Say that it waits in a process that is not this one, or was, and what it has done."""
+        made = _made(await self._pauses.calls(principal, paused.program_id))
+        return Reply("\n".join([ELSEWHERE, *made_lines(made, MAX_MADE_LINES)]), is_error=True)
+
     async def reply(
         self,
         principal: Principal,
@@ -175,11 +180,15 @@ def line_of(call: PendingCall, pauses: Pauses) -> str:
 def over(paused: Paused, calls: Sequence[RecordedCall]) -> Reply:
     """Say why a program does not go on, and what it has done."""
     state = paused.state if paused.state in {"expired", "revoked", "interrupted"} else paused.outcome
-    made = [
-        CallRecord(f"{call.server}.{call.tool}", call.outcome, call.elapsed_ms or 0.0, call.effect) for call in calls
-    ]
+    made = _made(calls)
     why = _ENDED.get(state, f"It has gone on already, and ended: {state}. It is never run twice.")
     return Reply("\n".join([f"failed: {state} · {count(made)}", why, *made_lines(made, MAX_MADE_LINES)]), is_error=True)
+
+
+def _made(calls: Sequence[RecordedCall]) -> list[CallRecord]:
+    return [
+        CallRecord(f"{call.server}.{call.tool}", call.outcome, call.elapsed_ms or 0.0, call.effect) for call in calls
+    ]
 
 
 def _what_to_do(paused: Paused, pauses: Pauses) -> str:

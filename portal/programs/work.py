@@ -107,7 +107,11 @@ class Holder:
                 self._attendance.say(reply)
                 arrival = await self._seat.arrival(paused)
         except BaseException:
-            await asyncio.shield(self._abandon(paused.id))
+            if (arrived := self._seat.arrived) is not None:
+                # It was taken, and ends before it could go on: its end belongs on the record that was taken with it.
+                work.go_on(arrived)
+            else:
+                await asyncio.shield(self._abandon(paused.id))
             raise
         work.go_on(arrival)
 

@@ -34,6 +34,7 @@ POLICY = """\
 @ask("Dropping cannot be undone.")
 permit (principal in Role::"writer", action == Action::"destructive", resource);
 """
+HELD = "# engine: cpython\n"
 PLACES: dict[str, Any] = {
     kind.__name__: kind for kind in (Audit, CallEntry, MontySandbox, Pauses, ProgramLog, Session, Upstreams)
 } | {"pauses": pauses}
@@ -59,7 +60,7 @@ def code(mark: str) -> str:
     return f"import desk\nawait desk.add_item(name='{mark}')\nawait desk.drop_item(name='{mark}')\n'{mark}'"
 
 
-def opened(folder: Path, instance: str) -> AbstractAsyncContextManager[Standing]:
+def opened(folder: Path, instance: str, *, engines: bool = False) -> AbstractAsyncContextManager[Standing]:
     """Open everything over the folder's database, with the desk that notes."""
     policy = folder / "asking.cedar"
     policy.write_text(POLICY, encoding="utf-8")
@@ -70,6 +71,7 @@ def opened(folder: Path, instance: str) -> AbstractAsyncContextManager[Standing]
         instance=instance,
         pausing={"per_person": 100},
         per_principal=100,
+        engines=engines,
     )
 
 
@@ -100,9 +102,16 @@ def dying(point: str) -> Callable[[], None]:
 
 
 async def main(folder: Path, action: str, pause_id: str, point: str) -> None:
-    async with opened(folder, point) as stand:
+    async with opened(folder, point, engines=action.startswith("held")) as stand:
+        if action == "held, resumed":
+            pause_id = (await stand.programs.execute(ADA, HELD + code(point))).text.split('resume="')[1].split('"')[0]
+            await decide(stand, pause_id)
         dying(point)()
-        if action == "pause":
+        if action == "held":
+            await stand.programs.execute(ADA, HELD + code(point))
+        elif action == "held, resumed":
+            await stand.programs.resume(ADA, pause_id)
+        elif action == "pause":
             await stand.programs.execute(ADA, code(point))
         elif action == "decide":
             await decide(stand, pause_id)

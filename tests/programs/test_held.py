@@ -240,6 +240,8 @@ async def test_another_replica_says_where_it_waits_and_never_runs_it(tmp_path: P
         await decide(second, pause_id)
         reply = await resume(second, pause_id)
         assert "in a process of the portal that this request did not reach" in reply
+        assert reply.endswith("calls already made:\n  desk.add_item → ok (write, N ms)")
+        assert await second.pauses.claim(ADA, pause_id, "two") is None
         assert first.desk.called == ["add_item"]
         assert await rows(first) == [("approved", True, True)]
         assert (await resume(first, pause_id)).startswith("ok")
