@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import Connection, Engine, bindparam, update
+from sqlalchemy import Engine, PoolProxiedConnection, bindparam, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -81,6 +81,10 @@ class Writer:
 
     def __init__(self, engine: AsyncEngine, instance: str) -> None:
         self._engine = open_beside(engine)
+        self._connection: PoolProxiedConnection | None = None
+        self._dbapi: Any = self._engine.dialect.loaded_dbapi
+        # The driver's own words for a connection that has died, and SQLAlchemy's: it opens them, and finds the head.
+        self._gone = (self._dbapi.OperationalError, self._dbapi.InterfaceError, OperationalError, InterfaceError)
         self._instance = instance
         # Where this process's chain ends; None: the database knows. Only the thread reads and sets it.
         self._head: Link | None = None
@@ -164,6 +168,7 @@ class Writer:
                 for row in batch.rows:
                     row.fate.lost = True
                 batch.settled.set()
+        self._thread.submit(self._let_go)
         self._thread.submit(self._engine.dispose)
         self._thread.shutdown(wait=False)
 
@@ -177,12 +182,13 @@ class Writer:
         try:
             try:
                 self._commit(rows)
-            except (OperationalError, InterfaceError):
+            except self._gone:
                 # The connection may have died since the last commit (a restarted server): one fresh one is tried.
+                self._let_go()
                 with contextlib.suppress(SQLAlchemyError):
                     self._engine.dispose()
                 self._commit(rows)
-        except (OperationalError, InterfaceError) as error:
+        except self._gone as error:
             self._head = None
             _lose(rows, error)
         except Exception:  # noqa: BLE001 - the boundary to the database: some value is at fault; whose is found out
@@ -201,13 +207,32 @@ class Writer:
                 _lose(program, error)
 
     def _commit(self, rows: Sequence[Row]) -> None:
-        with self._engine.begin() as connection:
-            head = self._linked(connection, rows)
+        head = self._linked(rows)
+        if self._connection is None:
+            self._connection = self._engine.raw_connection()
+        cursor = self._connection.cursor()
+        try:
             for operation in _ORDER:
-                self._execute(connection, operation, [row.values for row in rows if row.operation == operation])
+                values = [row.values for row in rows if row.operation == operation]
+                if values:
+                    ready = self._statements[operation]
+                    cursor.executemany(ready.sql, [ready.parameters(row) for row in values])
+            self._connection.commit()
+        except self._dbapi.Error:
+            self._let_go()
+            raise
+        finally:
+            cursor.close()
         self._head = head
 
-    def _linked(self, connection: Connection, rows: Sequence[Row]) -> Link | None:
+    def _let_go(self) -> None:
+        """Give the connection back, with nothing of a broken commit on it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(self._dbapi.Error, SQLAlchemyError):
+                connection.close()
+
+    def _linked(self, rows: Sequence[Row]) -> Link | None:
         """Give every program that ends here its place in the chain; return where the chain then ends."""
         head = self._head
         ended: list[Row] = []
@@ -221,23 +246,21 @@ class Writer:
                 row.values |= {"new_sequence": None, "new_digest": None}
         for row in ended:
             if head is None:
-                head = head_of(connection, self._instance)
+                self._let_go()  # it is the only one
+                with self._engine.connect() as connection:
+                    head = head_of(connection, self._instance)
             calls = row.fate.chained.calls
             head = link(head, row.whole, (calls[position] for position in sorted(calls)))
             prefix = "" if row.operation == "program" else "new_"
             row.values |= {f"{prefix}sequence": head.sequence, f"{prefix}digest": head.digest}
         return head
 
-    def _execute(self, connection: Connection, operation: Operation, values: list[dict[str, Any]]) -> None:
-        if values:
-            ready = self._statements[operation]
-            connection.exec_driver_sql(ready.sql, [ready.parameters(row) for row in values])
-
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A statement as the driver takes it. Text and numbers go as they are: what SQLAlchemy does to each row of an
-    insert by the hundred is the greater part of its price, while the event loop waits for the same interpreter lock.
+    """A statement as the driver takes it. Text and numbers go as they are, on the driver's own connection: what
+    SQLAlchemy does for a commit, and to each row of an insert by the hundred, is the greater part of its price, while
+    somebody waits for a reply and the event loop for the same interpreter lock.
     """
 
     sql: str

@@ -23,7 +23,9 @@ IDLE_S = 60.0
 """How long a worker above the warm minimum may stay idle while others are being used."""
 
 RESPITE_S = 0.01
-"""How long a replacement waits while another worker is ready."""
+"""How long the end of a worker that has served, and its replacement while another is ready, wait: the reply has the
+processors first. To end a process and to start one takes longer than most programs.
+"""
 
 RESET_S = 5.0
 """How long a worker may take to forget a program before it is replaced."""
@@ -150,8 +152,11 @@ class Pool:
     def _give_back(self, lease: Lease) -> None:
         worker = lease.worker
         worker.rest()
-        if not lease.clean or worker.uses >= self._uses or not worker.alive or self._closed:
+        if not lease.clean or not worker.alive or self._closed:
             self._discard(worker)
+        elif worker.uses >= self._uses:
+            # Its program has ended as it should, and nobody listens to it any more.
+            self._discard(worker, respite_s=RESPITE_S)
         elif self._reset:
             # Nobody waits for it: the program's outcome is on its way already.
             self._resetting += 1
@@ -162,9 +167,10 @@ class Pool:
         if oldest is not None and time.monotonic() - oldest.idle_since_s > IDLE_S:
             self._discard(self._idle.popleft())
 
-    def _discard(self, worker: Worker) -> None:
-        worker.kill()
-        self._chore(_close(worker))
+    def _discard(self, worker: Worker, *, respite_s: float = 0.0) -> None:
+        if not respite_s:
+            worker.kill()
+        self._chore(_close(worker, respite_s))
         missing = self._warm - len(self._idle) - self._busy - self._resetting - self._starting
         if not self._closed and missing > 0:
             self._starting += 1
@@ -210,6 +216,7 @@ class Pool:
             self._idle.append(worker)
 
 
-async def _close(worker: Worker) -> None:
+async def _close(worker: Worker, respite_s: float) -> None:
+    await asyncio.sleep(respite_s)
     with contextlib.suppress(OSError):
         await worker.close()

@@ -157,15 +157,15 @@ class Program:
             recursion=limits.recursion,
             suspensions=self._max_suspensions,
         )
-        # Both in one write: the worker reads the second while nobody waits for its answer to the first.
-        self._worker.send(opened)
-        owed = 1
+        # In one write with what follows: the worker reads on while nobody waits for its answer to the first.
+        first, owed = [opened], 1
         if self._prelude:
-            prepared = await self._turn(requests.feed(self._prelude), owed=owed)
+            prepared = await self._turn(opened, requests.feed(self._prelude), owed=1)
             if prepared.kind is not Kind.COMPLETE:
                 raise ProtocolError("a worker that cannot run our own prelude")
-            self._prelude_us, self._started, owed = prepared.cpu_us, False, 0
-        return await self._converse(await self._turn(requests.feed(self._code), owed=owed))
+            self._prelude_us, self._started = prepared.cpu_us, False
+            first, owed = [], 0
+        return await self._converse(await self._turn(*first, requests.feed(self._code), owed=owed))
 
     async def _load(self, state: bytes, pending: Sequence[PendingCall], again: Again) -> Outcome:
         # Loaded before any call is made: a snapshot that does not load must not have done anything.
@@ -241,8 +241,8 @@ class Program:
         self.clean = True
         return Outcome(None, self._text(), None, self._cpu_us / 1_000, pause=Pause(snapshot.to_bytes(), pending))
 
-    async def _turn(self, request: bytes, *, owed: int = 0, max_bytes: int = 0) -> Event:
-        """Send a request and return the event that ends the worker's turn, collecting what is printed meanwhile.
+    async def _turn(self, *said: bytes, owed: int = 0, max_bytes: int = 0) -> Event:
+        """Send requests and return the event that ends the worker's turn, collecting what is printed meanwhile.
 
         ``owed`` events answer earlier requests and are passed over.
         """
@@ -251,7 +251,7 @@ class Program:
         dumping = bool(max_bytes)
         max_bytes = max_bytes or 2 * largest + _NODE_BYTES * limits.nodes + _FRAME_OVERHEAD_BYTES
         deadline_s = limits.cpu_s - self._cpu_us / 1_000_000 + CPU_GRACE_S
-        worker.send(request)
+        worker.send(*said)
         timer = asyncio.get_running_loop().call_later(deadline_s, self._overrun)
         try:
             while True:
