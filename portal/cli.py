@@ -136,7 +136,7 @@ def token(config: ConfigOption = None) -> None:
     configure("text", "error")
 
     async def go() -> str:
-        async with open_auth(settings) as auth:
+        async with open_auth(await remote.running(settings) or settings) as auth:
             return await auth.local_token(ttl_s=settings.auth.cli_token_s)
 
     print(_run(go()))
@@ -149,7 +149,7 @@ def sign_in(config: ConfigOption = None) -> None:
     configure("text", "error")
 
     async def go() -> str:
-        async with open_auth(settings) as auth:
+        async with open_auth(await remote.running(settings) or settings) as auth:
             return await auth.sign_in_link()
 
     print(_run(go()))
@@ -171,6 +171,7 @@ def revoke(
     configure("text", "error")
 
     async def go() -> None:
+        # Through the database, which is the same at every address: no portal need be found, nor answer.
         async with open_auth(settings) as auth:
             ended = await auth.revoke_grants(subject=subject, client_id=client, by="command line")
             print(f"{ended} grants ended", flush=True)
