@@ -225,10 +225,18 @@ def policy_explain(
     client: Annotated[str, typer.Option(help="The client that they use.")] = "any",
     config: ConfigOption = None,
 ) -> None:
-    """Say whether a person may call a tool through a client, and which rule says so. Exit code 1: they may not."""
+    """Say whether a person may call a tool through a client, and which rule says so, in which file and line.
+
+    Exit code 1: they may not.
+    """
     settings = load(config)
     configure("text", "error")
-    said, allowed = _run(explaining.explain(settings, tool, subject=subject, groups=group or [], client_id=client))
+
+    async def go() -> tuple[str, bool]:
+        at = await remote.running(settings) or settings  # a rule may name the issuer
+        return await explaining.explain(at, tool, subject=subject, groups=group or [], client_id=client)
+
+    said, allowed = _run(go())
     print(said)
     raise typer.Exit(0 if allowed else 1)
 
