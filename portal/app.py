@@ -175,7 +175,7 @@ async def open_portal(
             )
             async with endpoint.running(), _pruning(auth, results):
                 home = Home(auth, catalogue, gate, pauses, settings.endpoint, sign_in_link=settings.local_sign_in)
-                approvals = Approvals(auth, pauses, settings.issuer, sign_in_link=settings.local_sign_in)
+                approvals = Approvals(auth, pauses, sign_in_link=settings.local_sign_in)
                 served = routes(auth, endpoint, home, approvals)
                 app = application(served, security)
                 rooms = (auth, search, programs, upstreams, catalogue, sandbox, audit, engine)

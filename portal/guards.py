@@ -49,7 +49,7 @@ GUARDS: Mapping[str, tuple[str, str]] = {
     ),
     "/programs": ("a session; what is listed is the person's own", "RS-70 RS-76"),
     "/programs/{id}": (
-        "a session; the person's own, else not there; deciding needs our own form of this program, once",
+        "a session; the person's own, else not there; deciding needs our own form of this session and program, once",
         "RS-70 RS-74 RS-76",
     ),
     "/connections": ("a session; served where a server works with people's accounts", "VG-03 VG-16"),

@@ -33,11 +33,12 @@ from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.introspect import Introspect
 from shared_auth.authorization.local import Links, LocalSignIn
 from shared_auth.authorization.pages import for_people
+from shared_auth.authorization.parameters import Parameters
 from shared_auth.authorization.questions import Questions
 from shared_auth.authorization.refresh import RefreshTokens
 from shared_auth.authorization.register import Register
 from shared_auth.authorization.revoke import Revoke
-from shared_auth.authorization.sessions import Cookies, Sessions
+from shared_auth.authorization.sessions import Cookies, Session, Sessions
 from shared_auth.authorization.sign_out import SignOut
 from shared_auth.authorization.token import TokenEndpoint
 from shared_auth.authorization.tries import Tries
@@ -53,6 +54,7 @@ from shared_auth.outbound import Outbound
 from shared_auth.people import People, Person
 from shared_auth.pinned import Lookup
 from shared_auth.principal import Principal
+from shared_auth.reasons import Denied, Reason
 from shared_auth.resource import Door
 from shared_auth.sealing import Seal
 from shared_auth.settings import SCOPE, AuthSettings
@@ -257,6 +259,17 @@ class Auth:
         person = None if session is None else await self._people.find(session.subject)
         return None if person is None else self._principal(person, WEB_CLIENT, "portal web pages", "")
 
+    async def form_token(self, request: Request, *, about: str) -> str:
+        """Return what the form of another page of ours carries as ``form_token``, to decide on ``about`` alone.
+
+        Raises Denied when nobody is signed in.
+        """
+        return self._forms.of(await self._signed_in(request), about)
+
+    async def read_form(self, request: Request, *, about: str) -> Parameters:
+        """Return the fields of the form about ``about`` that our own page showed this session. Raises Denied."""
+        return await self._forms.read(request, await self._signed_in(request), about)
+
     def look_for(self, response: Response, request: Request) -> None:
         """Let whoever signs in in this browser be led back to the page that ``request`` asked for."""
         self._cookies.look_for(response, request)
@@ -299,6 +312,12 @@ class Auth:
         gone = sum([await prune() for prune in (*(room.prune for room in rooms), *identity)])
         await self.vault.prune()
         return gone + await self.vault.clear()
+
+    async def _signed_in(self, request: Request) -> Session:
+        session = await self._sessions.find(self._cookies.session(request))
+        if session is None:
+            raise Denied(Reason.NOT_SIGNED_IN)
+        return session
 
     def _require_local(self) -> None:
         if not self._settings.local_sign_in:
