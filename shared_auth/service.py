@@ -42,6 +42,7 @@ from shared_auth.authorization.sessions import Cookies, Session, Sessions
 from shared_auth.authorization.sign_out import SignOut
 from shared_auth.authorization.token import TokenEndpoint
 from shared_auth.authorization.tries import Tries
+from shared_auth.authorization.way_back import WayBack
 from shared_auth.configuration import ConfigurationError
 from shared_auth.connect.connect import CALLBACK, Connect
 from shared_auth.connect.departures import Departures
@@ -102,6 +103,7 @@ class Auth:
         self._people = People(engine)
         self._sessions = Sessions(engine, clock=clock)
         self._cookies = Cookies(settings)
+        self._way_back = WayBack(seal, self._cookies, issuer=settings.issuer, clock=clock)
         self._links = Links(engine, clock=clock)
         self._declared = Declared(clients)
         if JWT_BEARER in self._declared.grant_types and not (settings.oidc and settings.oidc.identity_assertions):
@@ -124,7 +126,11 @@ class Auth:
         self._identity = (
             None
             if settings.oidc is None
-            else Identity(settings.oidc, engine, seal, outbound, self._cookies, issuer=settings.issuer, clock=clock)
+            else Identity(
+                *(settings.oidc, engine, seal, outbound, self._cookies, self._way_back),
+                issuer=settings.issuer,
+                clock=clock,
+            )
         )
         redirect_uri = f"{settings.issuer}{CALLBACK}"
         self._vendor_api = VendorApi(outbound, resolve=resolve, redirect_uri=redirect_uri)
@@ -175,10 +181,13 @@ class Auth:
             logout = self._identity.logout(self._grants)
             found.append(Route(LOGOUT, oauth(logout.endpoint), methods=["POST"]))
         if settings.local_sign_in:
-            local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
+            browser = (self._sessions, self._cookies, self._way_back)
+            local = LocalSignIn(self._links, *browser, self._person, issuer=settings.issuer)
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
             found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
-        access = Access(settings, self._grants, self._sessions, self._cookies, self._people, self._forms)
+        access = Access(
+            settings, self._grants, self._sessions, self._cookies, self._people, self._forms, self._way_back
+        )
         found.append(Route("/access", for_people(access.show), methods=["GET"]))
         found.append(Route("/access", for_people(access.endpoint), methods=["POST"]))
         return [*found, *self._device_routes(), *self._connect_routes()]
@@ -190,6 +199,7 @@ class Auth:
         connect = Connect(
             *(self.vault, self._vendor_api, self._departures, self._sessions, self._cookies),
             self._forms,
+            self._way_back,
             issuer=settings.issuer,
             local_sign_in=settings.local_sign_in,
             summaries=self._summaries,
@@ -272,7 +282,7 @@ class Auth:
 
     def look_for(self, response: Response, request: Request) -> None:
         """Let whoever signs in in this browser be led back to the page that ``request`` asked for."""
-        self._cookies.look_for(response, request)
+        self._way_back.remember(response, request)
 
     async def provider_ready(self) -> bool | None:
         """Say whether the company's provider answers as it must; None when people sign in locally. The log says why."""
