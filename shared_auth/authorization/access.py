@@ -48,7 +48,7 @@ class Access:
         self._way_back = way_back
 
     async def show(self, request: Request) -> Response:
-        """Answer ``GET /access`` with the person's grants; the front page says how to sign in first, and that leads back."""
+        """Answer ``GET /access`` with the person's grants; the front page says how to sign in first and leads back."""
         try:
             session, person = await self._who(request)
         except Denied:
