@@ -6,8 +6,9 @@ Order of start: database → keys → demo vendors → upstreams → catalogue �
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,7 @@ from portal.audit.audit import Audit
 from portal.audit.retention import keeping
 from portal.background import beside
 from portal.catalogue.live import LiveCatalogue
+from portal.catalogue.meaning import TextVectors
 from portal.catalogue.rankings import vectors_of
 from portal.embedded import vendors
 from portal.endpoint.http import Endpoint, FieldValues, HostGuard
@@ -55,6 +57,7 @@ from portal.secret import secret_of
 from portal.settings import ConfigurationError, PortalSettings
 from portal.store.database import migrate, open_beside, open_database
 from portal.upstream.accounts import Accounts
+from portal.upstream.exchanged import ServerTokens
 from portal.upstream.registry import Upstreams
 from portal.web.approvals import Approvals
 from portal.web.headers import SecurityHeaders
@@ -64,6 +67,7 @@ from shared_auth.authorization.pages import for_people
 from shared_auth.connect.connect import page_of
 from shared_auth.principal import Principal
 from shared_auth.service import Auth
+from shared_auth.vault.credential import Credential, CredentialUnavailable
 from shared_auth.vault.vault import VaultCredentials
 
 PRUNE_EVERY_S = 3_600
@@ -105,6 +109,23 @@ async def open_record(settings: PortalSettings) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
+async def open_catalogue(settings: PortalSettings) -> AsyncIterator[LiveCatalogue]:
+    """Yield the catalogue alone, for commands that ask what stands behind the portal and call nothing.
+
+    A portal may be running on the same data_dir: nothing of its own is touched. The database is opened only where a
+    server takes tokens that it holds the keys of. Raises ConfigurationError or CatalogueConflict.
+    """
+    async with AsyncExitStack() as stack:
+        tokens: ServerTokens | None = None
+        if any(upstream.auth == "exchange" for upstream in settings.upstreams.values()):
+            tokens = (await stack.enter_async_context(open_auth(settings))).server_token
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        gathered = _catalogue(settings, Path(folder), tokens, _no_accounts(settings), lambda: None, portal_answers=True)
+        _, catalogue = await stack.enter_async_context(gathered)
+        yield catalogue
+
+
+@asynccontextmanager
 async def open_portal(
     settings: PortalSettings, *, demo_dir: Path | None = None, instance: str | None = None
 ) -> AsyncIterator[Portal]:
@@ -118,9 +139,9 @@ async def open_portal(
         policy = Policy.load(settings.policy.files, write_groups=frozenset(settings.policy.write_groups))
         vectors = await asyncio.to_thread(vectors_of, settings.search.ranking)
         async with (
-            vendors(settings.upstreams, demo_dir or settings.data_dir / "demo") as configured,
-            Upstreams(configured, auth.server_token, _accounts(auth, settings)).running() as upstreams,
-            LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s, vectors=vectors).running() as catalogue,
+            _catalogue(
+                settings, demo_dir or settings.data_dir / "demo", auth.server_token, _accounts(auth, settings), vectors
+            ) as (upstreams, catalogue),
             Audit(engine, instance=instance, max_source_bytes=settings.limits.source_bytes) as audit,
             keeping(engine, settings.audit.keep_days),
             Engines(sandbox_options(settings)) as sandbox,
@@ -154,11 +175,30 @@ async def open_portal(
             )
             async with endpoint.running(), _pruning(auth, results):
                 home = Home(auth, catalogue, gate, pauses, settings.endpoint, sign_in_link=settings.local_sign_in)
-                approvals = Approvals(auth, pauses, settings.issuer, sign_in_link=settings.local_sign_in)
+                approvals = Approvals(auth, pauses, sign_in_link=settings.local_sign_in)
                 served = routes(auth, endpoint, home, approvals)
                 app = application(served, security)
                 rooms = (auth, search, programs, upstreams, catalogue, sandbox, audit, engine)
                 yield Portal(settings, app, *rooms, routes=served)
+
+
+@asynccontextmanager
+async def _catalogue(
+    settings: PortalSettings,
+    demo_dir: Path,
+    tokens: ServerTokens | None,
+    accounts: Accounts,
+    vectors: Callable[[], TextVectors | None],
+    *,
+    portal_answers: bool = False,
+) -> AsyncIterator[tuple[Upstreams, LiveCatalogue]]:
+    """Yield the upstreams, demo vendors beside them, and what they list. ``portal_answers`` as Upstreams says."""
+    async with (
+        vendors(settings.upstreams, demo_dir) as configured,
+        Upstreams(configured, tokens, accounts).running(portal_answers=portal_answers) as upstreams,
+        LiveCatalogue(upstreams, ttl_s=settings.catalogue_ttl_s, vectors=vectors).running() as catalogue,
+    ):
+        yield upstreams, catalogue
 
 
 def _pauses(settings: PortalSettings, engine: AsyncEngine, auth: Auth) -> Pauses:
@@ -225,6 +265,15 @@ def _accounts(auth: Auth, settings: PortalSettings) -> Accounts:
         lambda name: page_of(settings.issuer, name),
         auth.vault.grantable,
     )
+
+
+def _no_accounts(settings: PortalSettings) -> Accounts:
+    """Return what servers that work with people's accounts start with where nothing is called."""
+
+    async def nobodys(_principal: Principal, _server_token: str = "", /, *, rejected: str = "") -> Credential:  # noqa: ARG001 - named by the interface
+        raise CredentialUnavailable("nothing is called here")
+
+    return Accounts(lambda _name: nobodys, lambda name: page_of(settings.issuer, name), lambda _name, _scopes: ())
 
 
 def _unconnected(auth: Auth, settings: PortalSettings) -> Unconnected:

@@ -136,7 +136,7 @@ def token(config: ConfigOption = None) -> None:
     configure("text", "error")
 
     async def go() -> str:
-        async with open_auth(settings) as auth:
+        async with open_auth(await remote.running(settings) or settings) as auth:
             return await auth.local_token(ttl_s=settings.auth.cli_token_s)
 
     print(_run(go()))
@@ -149,7 +149,7 @@ def sign_in(config: ConfigOption = None) -> None:
     configure("text", "error")
 
     async def go() -> str:
-        async with open_auth(settings) as auth:
+        async with open_auth(await remote.running(settings) or settings) as auth:
             return await auth.sign_in_link()
 
     print(_run(go()))
@@ -171,6 +171,7 @@ def revoke(
     configure("text", "error")
 
     async def go() -> None:
+        # Through the database, which is the same at every address: no portal need be found, nor answer.
         async with open_auth(settings) as auth:
             ended = await auth.revoke_grants(subject=subject, client_id=client, by="command line")
             print(f"{ended} grants ended", flush=True)
@@ -224,10 +225,18 @@ def policy_explain(
     client: Annotated[str, typer.Option(help="The client that they use.")] = "any",
     config: ConfigOption = None,
 ) -> None:
-    """Say whether a person may call a tool through a client, and which rule says so. Exit code 1: they may not."""
+    """Say whether a person may call a tool through a client, and which rule says so, in which file and line.
+
+    Exit code 1: they may not.
+    """
     settings = load(config)
     configure("text", "error")
-    said, allowed = _run(explaining.explain(settings, tool, subject=subject, groups=group or [], client_id=client))
+
+    async def go() -> tuple[str, bool]:
+        at = await remote.running(settings) or settings  # a rule may name the issuer
+        return await explaining.explain(at, tool, subject=subject, groups=group or [], client_id=client)
+
+    said, allowed = _run(go())
     print(said)
     raise typer.Exit(0 if allowed else 1)
 

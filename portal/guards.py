@@ -33,7 +33,7 @@ GUARDS: Mapping[str, tuple[str, str]] = {
     "/introspect": ("a client that the operator declared for it, proven", "AS-114 AS-115"),
     "/device_authorization": ("a declared client, proven; paced", "AS-126"),
     "/device": ("a signed-in person, our own form, the question's id; tries are paced", "AS-125 AS-126 AS-131"),
-    "/sign-in": ("our own form; a one-time link, or the way to the company's provider", "AS-132 AS-133"),
+    "/sign-in": ("our own form; a one-time link, or the way to the company's provider", "AS-132 AS-133 AS-143"),
     "/sign-in/callback": (
         "the state in the cookie of the browser that left, once; the provider that was asked",
         "GW-22 GW-23 GW-26 GW-30",
@@ -49,7 +49,7 @@ GUARDS: Mapping[str, tuple[str, str]] = {
     ),
     "/programs": ("a session; what is listed is the person's own", "RS-70 RS-76"),
     "/programs/{id}": (
-        "a session; the person's own, else not there; deciding needs our own form of this program, once",
+        "a session; the person's own, else not there; deciding needs our own form of this session and program, once",
         "RS-70 RS-74 RS-76",
     ),
     "/connections": ("a session; served where a server works with people's accounts", "VG-03 VG-16"),

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from portal.app import Portal, open_portal
 from portal.settings import ConfigurationError, PortalSettings
 from portal.snippets import snippets
+from portal.whereabouts import noted
 
 SWITCH_S = 0.001
 """How long a computing thread keeps the event loop waiting for the interpreter; Python's default is five times that."""
@@ -32,15 +33,18 @@ async def serve(settings: PortalSettings, say: Callable[[str], None]) -> None:
         # Nobody else can listen where we do: what was left running under this name was left by a dead process.
         instance = f"{socket.gethostname()}:{settings.host}:{settings.port}"
         async with open_portal(settings, instance=instance) as portal:
+            note = contextlib.ExitStack()
 
             async def greet() -> None:
                 _settle()
+                note.enter_context(noted(settings.data_dir, settings.issuer))
                 say(await banner(portal))
 
             server = _Server(_config(portal.app, settings), greet)
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.leave)
-            await server.serve(sockets=[listener])
+            with note:
+                await server.serve(sockets=[listener])
 
 
 KEEP_ALIVE_S = 75

@@ -175,6 +175,12 @@ def _config_path(config: Path | None) -> Path | None:
     return Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).is_file() else None
 
 
+def address_in_environment() -> bool:
+    """Say whether the environment names an address, as of a portal that one command in particular is meant for."""
+    named = {f"{PREFIX}{name}" for name in ("HOST", "PORT", "PUBLIC_URL")}
+    return any(variable.upper() in named for variable in os.environ)
+
+
 def _refuse_unknown_variables() -> None:
     """Refuse misspelt ``PORTAL_*`` names, which pydantic-settings ignores."""
     known = {name.upper() for name in PortalSettings.model_fields} | {"CONFIG", "SECRETS_DIR", "TOKEN"}

@@ -33,14 +33,16 @@ from shared_auth.authorization.headless import ClientCredentials
 from shared_auth.authorization.introspect import Introspect
 from shared_auth.authorization.local import Links, LocalSignIn
 from shared_auth.authorization.pages import for_people
+from shared_auth.authorization.parameters import Parameters
 from shared_auth.authorization.questions import Questions
 from shared_auth.authorization.refresh import RefreshTokens
 from shared_auth.authorization.register import Register
 from shared_auth.authorization.revoke import Revoke
-from shared_auth.authorization.sessions import Cookies, Sessions
+from shared_auth.authorization.sessions import Cookies, Session, Sessions
 from shared_auth.authorization.sign_out import SignOut
 from shared_auth.authorization.token import TokenEndpoint
 from shared_auth.authorization.tries import Tries
+from shared_auth.authorization.way_back import WayBack
 from shared_auth.configuration import ConfigurationError
 from shared_auth.connect.connect import CALLBACK, Connect
 from shared_auth.connect.departures import Departures
@@ -53,6 +55,7 @@ from shared_auth.outbound import Outbound
 from shared_auth.people import People, Person
 from shared_auth.pinned import Lookup
 from shared_auth.principal import Principal
+from shared_auth.reasons import Denied, Reason
 from shared_auth.resource import Door
 from shared_auth.sealing import Seal
 from shared_auth.settings import SCOPE, AuthSettings
@@ -100,6 +103,7 @@ class Auth:
         self._people = People(engine)
         self._sessions = Sessions(engine, clock=clock)
         self._cookies = Cookies(settings)
+        self._way_back = WayBack(seal, self._cookies, issuer=settings.issuer, clock=clock)
         self._links = Links(engine, clock=clock)
         self._declared = Declared(clients)
         if JWT_BEARER in self._declared.grant_types and not (settings.oidc and settings.oidc.identity_assertions):
@@ -122,7 +126,11 @@ class Auth:
         self._identity = (
             None
             if settings.oidc is None
-            else Identity(settings.oidc, engine, seal, outbound, self._cookies, issuer=settings.issuer, clock=clock)
+            else Identity(
+                *(settings.oidc, engine, seal, outbound, self._cookies, self._way_back),
+                issuer=settings.issuer,
+                clock=clock,
+            )
         )
         redirect_uri = f"{settings.issuer}{CALLBACK}"
         self._vendor_api = VendorApi(outbound, resolve=resolve, redirect_uri=redirect_uri)
@@ -173,10 +181,13 @@ class Auth:
             logout = self._identity.logout(self._grants)
             found.append(Route(LOGOUT, oauth(logout.endpoint), methods=["POST"]))
         if settings.local_sign_in:
-            local = LocalSignIn(self._links, self._sessions, self._cookies, self._person, issuer=settings.issuer)
+            browser = (self._sessions, self._cookies, self._way_back)
+            local = LocalSignIn(self._links, *browser, self._person, issuer=settings.issuer)
             found.append(Route("/sign-in", for_people(local.show), methods=["GET"]))
             found.append(Route("/sign-in", for_people(local.sign_in), methods=["POST"]))
-        access = Access(settings, self._grants, self._sessions, self._cookies, self._people, self._forms)
+        access = Access(
+            settings, self._grants, self._sessions, self._cookies, self._people, self._forms, self._way_back
+        )
         found.append(Route("/access", for_people(access.show), methods=["GET"]))
         found.append(Route("/access", for_people(access.endpoint), methods=["POST"]))
         return [*found, *self._device_routes(), *self._connect_routes()]
@@ -188,6 +199,7 @@ class Auth:
         connect = Connect(
             *(self.vault, self._vendor_api, self._departures, self._sessions, self._cookies),
             self._forms,
+            self._way_back,
             issuer=settings.issuer,
             local_sign_in=settings.local_sign_in,
             summaries=self._summaries,
@@ -257,9 +269,20 @@ class Auth:
         person = None if session is None else await self._people.find(session.subject)
         return None if person is None else self._principal(person, WEB_CLIENT, "portal web pages", "")
 
+    async def form_token(self, request: Request, *, about: str) -> str:
+        """Return what the form of another page of ours carries as ``form_token``, to decide on ``about`` alone.
+
+        Raises Denied when nobody is signed in.
+        """
+        return self._forms.of(await self._signed_in(request), about)
+
+    async def read_form(self, request: Request, *, about: str) -> Parameters:
+        """Return the fields of the form about ``about`` that our own page showed this session. Raises Denied."""
+        return await self._forms.read(request, await self._signed_in(request), about)
+
     def look_for(self, response: Response, request: Request) -> None:
         """Let whoever signs in in this browser be led back to the page that ``request`` asked for."""
-        self._cookies.look_for(response, request)
+        self._way_back.remember(response, request)
 
     async def provider_ready(self) -> bool | None:
         """Say whether the company's provider answers as it must; None when people sign in locally. The log says why."""
@@ -299,6 +322,12 @@ class Auth:
         gone = sum([await prune() for prune in (*(room.prune for room in rooms), *identity)])
         await self.vault.prune()
         return gone + await self.vault.clear()
+
+    async def _signed_in(self, request: Request) -> Session:
+        session = await self._sessions.find(self._cookies.session(request))
+        if session is None:
+            raise Denied(Reason.NOT_SIGNED_IN)
+        return session
 
     def _require_local(self) -> None:
         if not self._settings.local_sign_in:

@@ -9,7 +9,7 @@ A decision depends on principal and tool alone, so it is kept; names from outsid
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import cedarpy
 import structlog
 
-from portal.policy.sources import read_policies
+from portal.policy.sources import Policies, read_policies
 from portal.settings import ConfigurationError
 from shared_auth.principal import CLIENT_SUBJECT, Principal
 
@@ -63,11 +63,10 @@ _FAILED = Decision(allowed=False, policy_ids=(), reason="a policy could not be e
 class Policy:
     """The policies in force. Immutable; decisions are pure and kept in a bounded cache."""
 
-    def __init__(
-        self, policies: cedarpy.PolicySet, *, write_groups: frozenset[str], asks: Mapping[str, str] | None = None
-    ) -> None:
-        self._policies = policies
-        self._asks = dict(asks or {})
+    def __init__(self, read: Policies, *, write_groups: frozenset[str]) -> None:
+        self._policies = read.policies
+        self._asks = read.asks
+        self._places = read.places
         writer = {"type": "Role", "id": "writer"}
         groups = [_entity("Group", group, parents=[writer]) for group in sorted(write_groups)]
         try:
@@ -81,8 +80,11 @@ class Policy:
     @classmethod
     def load(cls, files: Sequence[Path], *, write_groups: frozenset[str]) -> Policy:
         """Return default.cedar and ``files`` in force. Raises ConfigurationError that names file and line."""
-        policies, asks = read_policies(files)
-        return cls(policies, write_groups=write_groups, asks=asks)
+        return cls(read_policies(files), write_groups=write_groups)
+
+    def place_of(self, policy_id: str) -> str:
+        """Return file and line of the policy of this ``@id``, as in ``policies/team.cedar:12``."""
+        return self._places[policy_id]
 
     def decide(self, principal: Principal, tool: PolicyTool) -> Decision:
         """Say whether ``principal`` may call ``tool``, and by which policies. Never raises: a failure is a denial."""

@@ -6,7 +6,7 @@ A file that does not is refused at start with its name and line: a policy that s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ DEFAULT = HERE / "default.cedar"
 SCHEMA = HERE / "schema.cedarschema"
 MAX_FILE_BYTES = 1_048_576
 MAX_ASK_CHARS = 300
+_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,33 @@ class _Source:
         return ConfigurationError(f"policy: {self.path}, line {line}: {why}")
 
     def line_of(self, annotation: str) -> int:
-        """Return where a policy with this ``@id`` begins; 1 when that cannot be told."""
-        found = re.search(rf'@id\s*\(\s*"{re.escape(annotation)}"\s*\)', self.text)
-        return self.text.count("\n", 0, found.start()) + 1 if found else 1
+        """Return where the policy with this ``@id`` has it; 1 when that cannot be told."""
+        return self._found(annotation) or 1
+
+    def place_of(self, annotation: str) -> str:
+        """Return the file and, unless the ``@id`` is written in a way that hides it, the line."""
+        line = self._found(annotation)
+        return f"{self.path}:{line}" if line else str(self.path)
+
+    def _found(self, annotation: str) -> int | None:
+        code = _STRING_OR_COMMENT.sub(lambda found: "" if found[0].startswith("//") else found[0], self.text)
+        found = re.search(rf'@\s*id\s*\(\s*"{re.escape(annotation)}"\s*\)', code)
+        return code.count("\n", 0, found.start()) + 1 if found else None
 
 
-def read_policies(files: Sequence[Path]) -> tuple[cedarpy.PolicySet, dict[str, str]]:
-    """Return default.cedar and ``files`` as one set, and the reason of each permit with ``@ask`` by its ``@id``.
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """All policies as one set. By ``@id``: the reason of each permit with ``@ask``, and the file and line of each."""
 
-    Raises ConfigurationError.
-    """
+    policies: cedarpy.PolicySet
+    asks: Mapping[str, str]
+    places: Mapping[str, str]
+
+
+def read_policies(files: Sequence[Path]) -> Policies:
+    """Return default.cedar and ``files`` as one set. Raises ConfigurationError."""
     asks: dict[str, str] = {}
+    places: dict[str, str] = {}
     schema = cedarpy.Schema.from_str(SCHEMA.read_text(encoding="utf-8"))
     named: dict[str, Path] = {}
     sources = [_read(path) for path in (DEFAULT, *files)]
@@ -50,10 +67,11 @@ def read_policies(files: Sequence[Path]) -> tuple[cedarpy.PolicySet, dict[str, s
             if name in named:
                 raise source.refused(source.line_of(name), f'@id("{name}") is already used in {named[name]}')
             named[name] = source.path
+            places[name] = source.place_of(name)
             if "ask" in policy.annotations:
                 asks[name] = _ask(source, name, policy)
         _validate(source, schema)
-    return cedarpy.PolicySet.from_str("\n".join(source.text for source in sources)), asks
+    return Policies(cedarpy.PolicySet.from_str("\n".join(source.text for source in sources)), asks, places)
 
 
 def _read(path: Path) -> _Source:

@@ -321,18 +321,6 @@ class Pauses:
         await self._end(late, "expired")
         await self._end_revoked(self._open(now_ms))
 
-    def form_of(self, person: Person, pause_id: str) -> str:
-        """Return what only our own page for this person and pause can send with a decision."""
-        return self._text("", _form(person, pause_id))
-
-    def is_form(self, person: Person, pause_id: str, form: str) -> bool:
-        """Say whether ``form_of`` made it."""
-        try:
-            self._seal.open(_bytes(form), row=_form(person, pause_id))
-        except Unsealable:
-            return False
-        return True
-
     def state_of(self, principal: Principal, pause_id: str, code: str) -> str:
         """Return what a client carries back to us to go on: sealed, for this principal and this code alone."""
         return self._text(pause_id, _carried(principal, code))
@@ -414,10 +402,6 @@ def _bytes(text: str) -> bytes:
 
 def _decision(person: Person, pause_id: str) -> str:
     return json.dumps(["decision", person.issuer, person.subject, pause_id])
-
-
-def _form(person: Person, pause_id: str) -> str:
-    return json.dumps(["form", person.issuer, person.subject, pause_id])
 
 
 def _carried(principal: Principal, code: str) -> str:

@@ -42,16 +42,17 @@ class Upstreams:
         }
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Upstreams]:
+    async def running(self, *, portal_answers: bool = False) -> AsyncIterator[Upstreams]:
         """Keep every connection open. Those that answer are ready when this enters; one that refuses or says nothing is
-        not waited for, and comes later.
+        not waited for, and comes later. So does one that asks for the portal's keys first, but where a portal in
+        another process answers (``portal_answers``).
         """
         tasks = [
             asyncio.create_task(connection.run(), name=f"upstream-{name}")
             for name, connection in self._connections.items()
         ]
         try:
-            waited = [c for c in self._connections.values() if not c.needs_portal]
+            waited = [c for c in self._connections.values() if portal_answers or not c.needs_portal]
             await asyncio.gather(*(c.wait_tried(START_TIMEOUT_S) for c in waited))
             yield self
         finally:

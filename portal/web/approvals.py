@@ -20,8 +20,6 @@ from portal.sandbox.contract import PendingCall
 from portal.web.home import HEADERS, PAGES
 from portal.web.visible import visible
 from shared_auth.authorization.pages import for_people
-from shared_auth.authorization.parameters import read_form
-from shared_auth.authorization.sessions import require_same_origin
 from shared_auth.principal import Principal
 from shared_auth.reasons import Denied, Reason
 from shared_auth.service import Auth
@@ -72,10 +70,9 @@ class _Call:
 class Approvals:
     """``/programs`` and ``/programs/<id>``."""
 
-    def __init__(self, auth: Auth, pauses: Pauses, issuer: str, *, sign_in_link: bool = True) -> None:
+    def __init__(self, auth: Auth, pauses: Pauses, *, sign_in_link: bool = True) -> None:
         self._auth = auth
         self._pauses = pauses
-        self._issuer = issuer
         self._sign_in_link = sign_in_link
 
     def routes(self) -> list[Route]:
@@ -107,21 +104,20 @@ class Approvals:
             page = PAGES.get_template("program_unknown.html").render()
             return HTMLResponse(page, 404, headers=HEADERS)
         made = await self._pauses.calls(principal, paused.program_id)
-        page = await asyncio.to_thread(self._render, principal, paused, made)
+        form_token = await self._auth.form_token(request, about=_about(paused.id))
+        page = await asyncio.to_thread(self._render, principal, paused, made, form_token)
         return HTMLResponse(page, headers=HEADERS)
 
     async def decision(self, request: Request) -> Response:
         """Take the answer, once. Raises Denied: then nothing was decided."""
-        require_same_origin(request, self._issuer)
-        form = await read_form(request)
+        pause_id = request.path_params["id"]
+        form = await self._auth.read_form(request, about=_about(pause_id))
         principal = await self._auth.session_principal(request)
         if principal is None:
             raise Denied(Reason.NOT_SIGNED_IN)
-        person, pause_id = Person.of(principal), request.path_params["id"]
+        person = Person.of(principal)
         if form.get("decision") not in {"allow", "refuse"}:
             raise Denied(Reason.PARAMETER_MALFORMED)
-        if not self._pauses.is_form(person, pause_id, form.get("form", "")):
-            raise Denied(Reason.CONSENT_UNKNOWN)
         paused = await self._pauses.asked(person, pause_id)
         if paused is None:
             raise Denied(Reason.CONSENT_UNKNOWN)
@@ -134,7 +130,7 @@ class Approvals:
             raise Denied(Reason.CONSENT_UNKNOWN)
         return RedirectResponse(f"/programs/{paused.id}", 303, headers=HEADERS)
 
-    def _render(self, principal: Principal, paused: Paused, made: object) -> str:
+    def _render(self, principal: Principal, paused: Paused, made: object, form_token: str) -> str:
         """Return the page. In a thread: what a program passes may be megabytes."""
         calls = self._calls(paused) if paused.state == "waiting" and paused.outcome == "paused" else []
         asks = [call for call in calls if call.ask]
@@ -148,7 +144,7 @@ class Approvals:
             held=bool(paused.holder),
             person=principal,
             program=_Listed(paused.id, "", visible(paused.client_name), _until(paused)),
-            form=self._pauses.form_of(Person.of(principal), paused.id),
+            form_token=form_token,
             calls=calls,
             asks=len(asks),
             some_whole=any(call.whole for call in asks),
@@ -185,6 +181,11 @@ class Approvals:
         response = HTMLResponse(page, 401, headers=HEADERS)
         self._auth.look_for(response, request)
         return response
+
+
+def _about(pause_id: str) -> str:
+    """Return what a form is about: one program, which it alone decides on."""
+    return f"program:{pause_id}"
 
 
 def _ticked(calls: list[_Call]) -> bool:

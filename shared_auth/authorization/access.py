@@ -17,6 +17,7 @@ from shared_auth.authorization.form_tokens import FormTokens
 from shared_auth.authorization.grants import Grants, Kept
 from shared_auth.authorization.pages import page, redirect
 from shared_auth.authorization.sessions import Cookies, Session, Sessions
+from shared_auth.authorization.way_back import WayBack
 from shared_auth.people import People, Person
 from shared_auth.reasons import Denied, Reason
 from shared_auth.settings import AuthSettings
@@ -36,6 +37,7 @@ class Access:
         cookies: Cookies,
         people: People,
         forms: FormTokens,
+        way_back: WayBack,
     ) -> None:
         self._settings = settings
         self._grants = grants
@@ -43,13 +45,16 @@ class Access:
         self._cookies = cookies
         self._people = people
         self._forms = forms
+        self._way_back = way_back
 
     async def show(self, request: Request) -> Response:
-        """Answer ``GET /access`` with the person's grants; the front page says how to sign in first."""
+        """Answer ``GET /access`` with the person's grants; the front page says how to sign in first and leads back."""
         try:
             session, person = await self._who(request)
         except Denied:
-            return redirect(f"{self._settings.issuer}/")
+            response = redirect(f"{self._settings.issuer}/")
+            self._way_back.remember(response, request)
+            return response
         return page(
             "access.html",
             person=person,

@@ -17,6 +17,7 @@ from shared_auth import opaque
 from shared_auth.authorization.pages import page, redirect
 from shared_auth.authorization.parameters import MAX_QUERY_BYTES, pairs, read_form, unique
 from shared_auth.authorization.sessions import Cookies, Sessions, require_same_origin
+from shared_auth.authorization.way_back import WayBack
 from shared_auth.people import Person
 from shared_auth.reasons import Denied, Reason
 from shared_auth.store import changed, links
@@ -71,10 +72,13 @@ class Links:
 class LocalSignIn:
     """The pages of the local sign-in."""
 
-    def __init__(self, links: Links, sessions: Sessions, cookies: Cookies, person: Person, *, issuer: str) -> None:
+    def __init__(
+        self, links: Links, sessions: Sessions, cookies: Cookies, way_back: WayBack, person: Person, *, issuer: str
+    ) -> None:
         self._links = links
         self._sessions = sessions
         self._cookies = cookies
+        self._way_back = way_back
         self._person = person
         self._issuer = issuer
 
@@ -102,8 +106,8 @@ class LocalSignIn:
 
     def _onward(self, request: Request) -> Response:
         """Return a redirect to the waiting request, or the page that the person came for. Only ever to ourselves."""
-        waiting, page_wanted = self._cookies.pending(request), self._cookies.looked_for(request) or "/"
-        response = redirect(f"{self._issuer}/authorize?{waiting}" if waiting else f"{self._issuer}{page_wanted}")
+        waiting, back = self._cookies.pending(request), self._way_back.address(self._way_back.page(request))
+        response = redirect(f"{self._issuer}/authorize?{waiting}" if waiting else back)
         self._cookies.resume(response)
-        self._cookies.found(response)
+        self._way_back.forget(response)
         return response

@@ -24,11 +24,6 @@ MAX_PENDING_CHARS = 2_500
 """Browsers keep at most 4096 bytes of a cookie; a longer request is simply not resumed by itself."""
 
 _QUERY = re.compile(r"[!-~]+")
-_PAGE = re.compile(
-    r"/programs(?:/[0-9a-z]{1,64})?|/connections|/connect/(?!callback$)[0-9A-Za-z_-]{1,64}(?:\?scope=[0-9A-Za-z:._+%-]{1,500})?"
-)
-"""Pages that links lead to and that change nothing by being opened: to these alone a sign-in may lead back."""
-
 
 BROWSER_S = 3_600
 DEPARTED_S = 600
@@ -52,8 +47,8 @@ class Session:
 
 
 class Cookies:
-    """The cookies: who is signed in, which authorization request waits for the local sign-in, and on the way through a
-    provider which browser was asked and with which state it left.
+    """The cookies: who is signed in, which authorization request or page of ours waits for the sign-in, and on the way
+    through a provider which browser was asked and with which state it left.
 
     On https they are ``__Host-`` and ``Secure``, so no sibling host and no plain http can set them. On http loopback
     browsers share cookies between ports; the port in the name keeps two portals apart, and keeps nobody out.
@@ -98,26 +93,13 @@ class Cookies:
         """Forget the authorization request that waited."""
         self._set(response, self._pending, "", 0)
 
-    def look_for(self, response: Response, request: Request) -> None:
-        """Remember the page that a signed-out person came for, until they have signed in."""
-        query = request.scope["query_string"].decode("latin-1")
-        path = f"{request.scope['path']}?{query}" if query else request.scope["path"]
-        if _PAGE.fullmatch(path):
-            self._set(response, self._page, base64.urlsafe_b64encode(path.encode()).decode(), PENDING_S)
+    def page(self, request: Request) -> str:
+        """Return what ``keep_page`` kept, or whatever else the browser sent; "" for nothing."""
+        return request.cookies.get(self._page, "")
 
-    def looked_for(self, request: Request) -> str:
-        """Return the page that the person came for, "" for none: one of those that only show something, whoever wrote
-        the cookie.
-        """
-        try:
-            path = base64.urlsafe_b64decode(request.cookies.get(self._page, "")).decode("ascii")
-        except ValueError:
-            return ""
-        return path if _PAGE.fullmatch(path) else ""
-
-    def found(self, response: Response) -> None:
-        """Forget the page that the person came for."""
-        self._set(response, self._page, "", 0)
+    def keep_page(self, response: Response, sealed: str, max_age_s: int) -> None:
+        """Let the browser carry the page that its person came for, sealed (``way_back.py``)."""
+        self._set(response, self._page, sealed, max_age_s)
 
     def browser(self, request: Request) -> str | None:
         """Return the id of a browser in which nobody needs to be signed in."""

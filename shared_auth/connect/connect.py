@@ -20,6 +20,7 @@ from shared_auth.authorization.form_tokens import FormTokens
 from shared_auth.authorization.pages import for_people, page, redirect
 from shared_auth.authorization.parameters import MAX_QUERY_BYTES, Parameters, pairs, unique
 from shared_auth.authorization.sessions import Cookies, Session, Sessions
+from shared_auth.authorization.way_back import WayBack
 from shared_auth.connect.departures import Departures
 from shared_auth.reasons import Denied, Reason
 from shared_auth.vault.answers import GrantDead
@@ -50,6 +51,7 @@ class Connect:
         sessions: Sessions,
         cookies: Cookies,
         forms: FormTokens,
+        way_back: WayBack,
         *,
         issuer: str,
         local_sign_in: bool,
@@ -61,6 +63,7 @@ class Connect:
         self._sessions = sessions
         self._cookies = cookies
         self._forms = forms
+        self._way_back = way_back
         self._issuer = issuer
         self._local = local_sign_in
         self._summaries = summaries
@@ -240,7 +243,7 @@ class Connect:
 
     def _signed_out(self, request: Request) -> Response:
         response = page("connect_signed_out.html", status=401, local=self._local)
-        self._cookies.look_for(response, request)
+        self._way_back.remember(response, request)
         return response
 
 

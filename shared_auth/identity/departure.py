@@ -52,13 +52,14 @@ class Departure:
         """The one address that the provider answers to; register it there."""
         return f"{self._issuer}{CALLBACK}"
 
-    async def leave(self, question: Question | None) -> Response:
+    async def leave(self, question: Question | None, *, page: str = "") -> Response:
         """Return the redirect to the provider, with the state in a cookie. Raises Denied (PROVIDER_DOWN).
 
-        Call it only once the person has said yes to ``question``, or asked to sign in without an agent.
+        Call it only once the person has said yes to ``question``, or asked to sign in without an agent; then they are
+        led back to ``page``.
         """
         provider = await self._discovery.provider()
-        state, login = await self._logins.begin(question)
+        state, login = await self._logins.begin(question, page)
         response = redirect(
             redirects.answer(
                 provider.authorization_endpoint,

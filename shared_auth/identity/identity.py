@@ -12,6 +12,7 @@ from shared_auth.authorization.consent import Consent
 from shared_auth.authorization.grants import Grants
 from shared_auth.authorization.pages import for_people
 from shared_auth.authorization.sessions import Cookies, Sessions
+from shared_auth.authorization.way_back import WayBack
 from shared_auth.identity.departure import CALLBACK, Departure
 from shared_auth.identity.exchange import Exchange
 from shared_auth.identity.id_jag import IdentityAssertions
@@ -39,6 +40,7 @@ class Identity:
         seal: Seal,
         outbound: Outbound,
         cookies: Cookies,
+        way_back: WayBack,
         *,
         issuer: str,
         clock: Callable[[], float],
@@ -49,6 +51,7 @@ class Identity:
         self._keys = ProviderKeys(outbound, clock=clock)
         self._exchange = Exchange(settings, self._discovery, self._keys, outbound, clock=clock)
         self._cookies = cookies
+        self._way_back = way_back
         self._issuer = issuer
         self._clock = clock
         self.departure = Departure(settings, self._discovery, self._logins, cookies, issuer=issuer, clock=clock)
@@ -63,6 +66,7 @@ class Identity:
             people,
             sessions,
             self._cookies,
+            self._way_back,
             consent,
             issuer=self._issuer,
             clock=self._clock,

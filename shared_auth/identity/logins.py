@@ -26,11 +26,14 @@ LOGIN_S = 600
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A sign-in on its way. ``question`` is what the person said yes to before leaving, None without an agent."""
+    """A sign-in on its way. ``question`` is what the person said yes to before leaving, None without an agent;
+    ``page`` is the page of ours that they came for then, "" for none.
+    """
 
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
     question: Question | None
+    page: str = ""
 
     @property
     def challenge(self) -> str:
@@ -46,9 +49,9 @@ class Logins:
         self._seal = seal
         self._clock = clock
 
-    async def begin(self, question: Question | None) -> tuple[str, Login]:
+    async def begin(self, question: Question | None, page: str = "") -> tuple[str, Login]:
         """Store a new sign-in and return it with its state."""
-        state, login = opaque.new("login"), Login(opaque.new("nonce"), opaque.new("verifier"), question)
+        state, login = opaque.new("login"), Login(opaque.new("nonce"), opaque.new("verifier"), question, page)
         name = opaque.digest(state)
         values = {
             "login_hash": name,
@@ -73,8 +76,9 @@ class Logins:
             value = json.loads(self._seal.open(sealed, row=f"login:{name}"))
         except Unsealable:
             raise Denied(Reason.LOGIN_UNKNOWN) from None
-        asked = value["question"]
-        return Login(value["nonce"], value["verifier"], None if asked is None else Question(**asked))
+        asked = None if value["question"] is None else Question(**value["question"])
+        # A replica of an earlier version stores no page.
+        return Login(value["nonce"], value["verifier"], asked, value.get("page", ""))
 
     async def prune(self) -> int:
         """Delete sign-ins that are answered or expired."""

@@ -20,9 +20,10 @@ from shared_auth.authorization.parameters import MAX_QUERY_BYTES, Parameters, pa
 from shared_auth.authorization.questions import Question
 from shared_auth.authorization.requests import error_location
 from shared_auth.authorization.sessions import Cookies, Session, Sessions, require_same_origin
+from shared_auth.authorization.way_back import WayBack
 from shared_auth.identity.departure import Departure
 from shared_auth.identity.exchange import Exchange
-from shared_auth.identity.logins import Logins
+from shared_auth.identity.logins import Login, Logins
 from shared_auth.identity.provider import Discovery
 from shared_auth.people import People
 from shared_auth.reasons import ALARMS, Denied, Reason
@@ -42,6 +43,7 @@ class ProviderSignIn:
         people: People,
         sessions: Sessions,
         cookies: Cookies,
+        way_back: WayBack,
         consent: Consent,
         *,
         issuer: str,
@@ -54,6 +56,7 @@ class ProviderSignIn:
         self._people = people
         self._sessions = sessions
         self._cookies = cookies
+        self._way_back = way_back
         self._consent = consent
         self._issuer = issuer
         self._clock = clock
@@ -64,10 +67,12 @@ class ProviderSignIn:
         return page("sign_in_provider.html", form_target=settings.form_target, provider=settings.name)
 
     async def sign_in(self, request: Request) -> Response:
-        """Answer ``POST /sign-in``: leave for the provider. Raises Denied."""
+        """Answer ``POST /sign-in``: leave for the provider, with the page that the person came for. Raises Denied."""
         require_same_origin(request, self._issuer)
         self._departure.admit(request)
-        return await self._departure.leave(None)
+        response = await self._departure.leave(None, page=self._way_back.page(request))
+        self._way_back.forget(response)
+        return response
 
     async def callback(self, request: Request) -> Response:
         """1. The browser that left? 2. Once. 3. The provider that was asked? 4. Who is it? 5. Bind the yes to them.
@@ -90,7 +95,7 @@ class ProviderSignIn:
             person, sid = await self._exchange.person(code, login, redirect_uri=self._departure.redirect_uri)
             await self._people.remember(person, now=int(self._clock()))
             session, session_id = await self._sign_in(request, person.subject, sid)
-            response = await self._onward(request, session, login.question, client)
+            response = await self._onward(session, login, client)
         except Denied as denied:
             if login.question is None:
                 raise
@@ -118,14 +123,10 @@ class ProviderSignIn:
         session_id = await self._sessions.start(subject, sid=sid)
         return Session.of(session_id, subject, sid), session_id
 
-    async def _onward(
-        self, request: Request, session: Session, question: Question | None, client: Client | None
-    ) -> Response:
-        if question is None or client is None:
-            response = redirect(f"{self._issuer}{self._cookies.looked_for(request) or '/'}")
-            self._cookies.found(response)
-            return response
-        return await self._consent.agree(session, question, client)
+    async def _onward(self, session: Session, login: Login, client: Client | None) -> Response:
+        if login.question is None or client is None:
+            return redirect(self._way_back.address(login.page))
+        return await self._consent.agree(session, login.question, client)
 
     def _tell(self, reason: Reason, question: Question) -> Response:
         level = logging.WARNING if reason in ALARMS else logging.INFO

@@ -56,9 +56,9 @@ def browser(running: Running, issuer: str = "") -> Iterator[httpx.Client]:
 
 def decide(client: httpx.Client, path: str, decision: str) -> None:
     page = client.get(path).text
-    found = re.search(r'name="form" value="([^"]+)"', page)
+    found = re.search(r'name="form_token" value="([^"]+)"', page)
     assert found is not None, page
-    answer = client.post(path, data={"form": html.unescape(found[1]), "decision": decision})
+    answer = client.post(path, data={"form_token": html.unescape(found[1]), "decision": decision})
     assert answer.status_code == 303, answer.text
 
 

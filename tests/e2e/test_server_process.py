@@ -72,6 +72,8 @@ async def test_the_portal_acts_for_whoever_asks_and_nobody_else_comes_in(tmp_pat
             eventually, lambda: "add_note" in running.command("search", "add a note").stdout, 60
         )
         assert found
+        explained = running.command("policy", "explain", "notes.add_note", "--subject", "ada")
+        assert explained.stdout.startswith("notes.add_note (write) for ada: denied"), explained.stderr
         header = base64.b64encode(f"build:{SECRET}".encode()).decode()
         answer = httpx.post(
             f"{issuer}/token",

@@ -90,7 +90,7 @@ NAMES = (
         "user_code",
     ),
     *("iss", "error", "response_type", "response_mode", "prompt", "request", "access_token", HOSTILE, ""),
-    *("form", "form_token", "call-1", "end", "grant_id", "subject", "confirmation", "site", "assertion"),
+    *("form_token", "call-1", "end", "grant_id", "subject", "confirmation", "site", "assertion"),
     *("logout_token", "subject_token", "subject_token_type", "requested_token_type", "audience"),
 )
 HEADERS = (
@@ -225,7 +225,7 @@ def templates(held: Mapping[str, str]) -> list[Template]:
         Template("/mcp", "POST", data=_read(URI + held["result"]), headers=bearer),
         Template("/programs", cookies=cookies),
         Template(waiting, cookies=cookies),
-        Template(waiting, "POST", form={"form": held["pause_form"], "decision": "refuse"}, cookies=cookies, headers=ours),
+        Template(waiting, "POST", form={"form_token": held["pause_form"], "decision": "refuse"}, cookies=cookies, headers=ours),
         Template("/access", cookies=cookies),
         Template("/access", "POST", form=ending, cookies=cookies, headers=ours),
         Template("/access", "POST", form=ending | {"end": "person", "subject": "nobody"}, cookies=cookies, headers=ours),

@@ -234,7 +234,7 @@ class Standing:
         if "pause" in self.held:
             page = await flow.browser.get(f"/programs/{self.held['pause']}")
             if 'value="refuse"' in page.text:
-                form = {"form": hidden(page, "form"), "decision": "refuse"}
+                form = {"form_token": hidden(page, "form_token"), "decision": "refuse"}
                 await flow.browser.post(f"/programs/{self.held['pause']}", data=form)
             assert self._agent is not None
             await programs.resume(self._agent, self.held["pause"])
@@ -244,7 +244,7 @@ class Standing:
         assert found is not None
         assert kept is not None
         asked = await flow.browser.get(f"/programs/{found[1]}")
-        return {"pause": found[1], "pause_form": hidden(asked, "form"), "result": kept[0]}
+        return {"pause": found[1], "pause_form": hidden(asked, "form_token"), "result": kept[0]}
 
     async def _local(self, flow: Connecting) -> dict[str, str]:
         await flow.sign_in()

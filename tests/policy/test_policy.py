@@ -272,3 +272,16 @@ def test_every_reason_that_applies_is_told(tmp_path: Path) -> None:
 )
 def test_an_ask_that_says_nothing_is_refused_at_start(tmp_path: Path, policy: str, says: str) -> None:
     assert says in refusal(tmp_path, policy)
+
+
+def test_it_is_known_where_each_policy_stands(tmp_path: Path) -> None:
+    rule = "permit (principal, action, resource);"
+    policy = load(
+        tmp_path,
+        f'// @id("late") stood here: "\n\n@id("early") {rule}\n@ask("// no @id(\\"late\\") here")\n@ id (\n"late" ) {rule}',
+        f'@id("hid\\u{{64}}en") {rule}',
+    )
+    assert policy.place_of("early") == f"{tmp_path / '0.cedar'}:3"
+    assert policy.place_of("late") == f"{tmp_path / '0.cedar'}:5"
+    assert policy.place_of("hidden") == str(tmp_path / "1.cedar")
+    assert policy.place_of("anyone-may-read") == f"{DEFAULT}:8"

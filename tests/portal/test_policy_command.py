@@ -1,14 +1,19 @@
-"""`portal policy explain`: what an operator is told of a person, a client and a tool."""
+"""`portal policy explain`: what an operator is told of a person, a client and a tool, and what is left untouched."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
+from portal import app
+from portal.app import open_record
 from portal.explaining import explain
-from portal.sections import PolicySection, SandboxSection, Upstream
+from portal.policy.sources import DEFAULT
+from portal.sections import PolicySection, SandboxSection, Upstream, VendorSection
 from portal.settings import PortalSettings
+from portal.store.tables import audit_calls, audit_programs
 
 ASK = """
 @id("notes-after-a-yes")
@@ -63,3 +68,53 @@ async def test_it_says_which_rule_decides(
     assert may is allowed
     for words in says:
         assert words in said
+
+
+@pytest.mark.parametrize(
+    ("tool", "groups", "client", "files"),
+    [
+        ("notes.list_notes", [], "cli", ["  anyone-may-read: {default}:8"]),
+        ("notes.list_notes", [], "toy", ["  not-through-that-one: {asking}:5"]),
+        (
+            *("notes.add_note", ["writers", "asked"], "cli"),
+            ["  notes-after-a-yes: {asking}:2", "  writers-may-write: {default}:17"],
+        ),
+    ],
+)
+async def test_it_says_where_the_rule_stands(
+    settings: PortalSettings, tool: str, groups: list[str], client: str, files: list[str]
+) -> None:
+    said, _ = await explain(settings, tool, subject="ada", groups=groups, client_id=client)
+    for line in files:
+        assert line.format(default=DEFAULT, asking=settings.policy.files[0]) in said.splitlines()
+
+
+async def test_it_starts_no_sandbox_and_touches_neither_database_nor_data_dir(
+    settings: PortalSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("Engines", "Audit", "Auth", "open_database"):
+        monkeypatch.delattr(app, room)
+    personal = Upstream(
+        module="servers._template",
+        credential="person",
+        oauth=VendorSection(preset="gitlab", client_id="portal"),
+    )
+    upstreams = settings.upstreams | {"personal": personal}
+    chosen = settings.model_copy(update={"upstreams": upstreams})
+    for tool in ("notes.list_notes", "personal.list_notes"):
+        _, allowed = await explain(chosen, tool, subject="ada", groups=[], client_id="cli")
+        assert allowed
+    assert not settings.data_dir.exists()
+
+
+async def test_where_a_server_takes_tokens_of_ours_nothing_is_left_on_record(settings: PortalSettings) -> None:
+    away = Upstream(url="http://127.0.0.1:1/mcp", auth="exchange")
+    chosen = settings.model_copy(update={"upstreams": settings.upstreams | {"away": away}})
+    said, allowed = await explain(chosen, "away.get_it", subject="ada", groups=[], client_id="cli")
+    assert (said, allowed) == (
+        "no tool away.get_it: away is down (cannot be reached), and what it offers is not known",
+        False,
+    )
+    async with open_record(chosen) as engine, engine.connect() as connection:
+        for table in (audit_programs, audit_calls):
+            assert await connection.scalar(select(func.count()).select_from(table)) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from shared_auth.resource import principal_of
+from shared_auth.sealing import Seal
 from shared_auth.service import Auth
 
 ISSUER = "http://127.0.0.1:8300"
@@ -61,6 +63,11 @@ def hidden(page: httpx.Response, name: str) -> str:
     found = re.search(rf'name="{name}" value="([^"]*)"', page.text)
     assert found, page.text
     return html.unescape(found.group(1))
+
+
+def page_cookie(path: str, *, until: float = 1_900_000_000, row: str = "way back", secret: bytes = b"s" * 32) -> str:
+    """Return the cookie of who came for ``path``, as the portal, or whoever has its secret, would make it."""
+    return base64.urlsafe_b64encode(Seal(secret).seal(json.dumps([path, until]).encode(), row=row)).decode()
 
 
 def query_of(location: str) -> dict[str, str]:

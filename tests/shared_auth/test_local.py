@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
-from starlette.responses import Response
 
 from shared_auth import store
 from shared_auth.authorization.local import LINK_S
@@ -74,68 +72,6 @@ async def test_after_the_sign_in_the_browser_is_back_at_the_request_that_waited(
     assert answer.headers["location"] == str(waiting.request.url)
     assert "Let an agent act for you?" in (await flow.browser.get(answer.headers["location"])).text
     assert (await flow.sign_in()).headers["location"] == f"{ISSUER}/", "it is resumed once"
-
-
-SIGNED_OUT = ["/connections", "/connect/gitlab", "/connect/gitlab?scope=api+x%3Ay"]
-
-
-def page_cookie(path: str) -> str:
-    return base64.urlsafe_b64encode(path.encode()).decode()
-
-
-@pytest.mark.requirement("AS-143")
-@pytest.mark.parametrize("path", ["/programs", "/programs/0a9f", *SIGNED_OUT])
-async def test_who_signs_in_is_back_at_the_page_that_they_came_for(flow: Flow, path: str) -> None:
-    flow.browser.cookies.set("portal_page_8300", page_cookie(path), domain="127.0.0.1")
-    answer = await flow.sign_in()
-    assert answer.headers["location"] == f"{ISSUER}{path}"
-    assert "portal_page_8300" not in flow.browser.cookies
-
-
-@pytest.mark.requirement("AS-143")
-@pytest.mark.parametrize(("path", "kept"), [("/programs/0a9f", True), ("/programs/0a9f/", False), ("/access", False)])
-async def test_a_page_of_the_portals_own_is_remembered_too(flow: Flow, path: str, kept: bool) -> None:
-    request = Request({"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []})
-    response = Response()
-    flow.auth.look_for(response, request)
-    said = response.headers.get("set-cookie", "")
-    assert (page_cookie(path) in said) is kept
-    assert bool(said) is kept
-
-
-@pytest.mark.requirement("AS-143")
-@pytest.mark.parametrize(
-    "path",
-    [
-        "//evil.example",
-        "/\\evil.example",
-        "https://evil.example/programs",
-        "/programs/../access",
-        "/programs/0a?x=1",
-        "/connect/gitlab?scope=a b",
-        "/connect/gitlab?scope=a&x=1",
-        "/connect/callback?code=1&state=2",
-        "/connect/gitlab\r\nSet-Cookie: a=b",
-        "/programs\n",
-        "/sign-out",
-        "/authorize?client_id=x",
-        "/access",
-        "@evil.example",
-        ".evil.example",
-        "é",
-        "",
-    ],
-)
-async def test_a_sign_in_leads_nowhere_else_whoever_wrote_the_cookie(flow: Flow, path: str) -> None:
-    flow.browser.cookies.set("portal_page_8300", page_cookie(path), domain="127.0.0.1")
-    assert (await flow.sign_in()).headers["location"] == f"{ISSUER}/"
-
-
-@pytest.mark.requirement("AS-143")
-@pytest.mark.parametrize("cookie", ["!", "L2Nvbm5lY3Rpb25z_", "/connections", "_w=="])
-async def test_what_is_no_page_cookie_is_none(flow: Flow, cookie: str) -> None:
-    flow.browser.cookies.set("portal_page_8300", cookie, domain="127.0.0.1")
-    assert (await flow.sign_in()).headers["location"] == f"{ISSUER}/"
 
 
 async def test_a_request_that_is_too_long_for_a_cookie_is_not_resumed_by_itself(flow: Flow) -> None:

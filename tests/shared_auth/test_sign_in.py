@@ -587,19 +587,6 @@ async def test_a_person_may_sign_in_without_an_agent_and_only_by_pressing_the_bu
     assert any("portal_session" in cookie for cookie in back.headers.get_list("set-cookie"))
 
 
-@pytest.mark.requirement("AS-143")
-@pytest.mark.parametrize(("wanted", "kept"), [("/programs/0a9f", "/programs/0a9f"), ("//evil.example", "/")])
-async def test_afterwards_they_are_at_the_page_that_they_came_for(
-    flow: Flow, company: Company, wanted: str, kept: str
-) -> None:
-    value = base64.urlsafe_b64encode(wanted.encode()).decode()
-    flow.browser.cookies.set("portal_page_8300", value, domain="127.0.0.1")
-    left = await flow.browser.post("/sign-in")
-    back = await flow.browser.get(company.comes_back(left.headers["location"]))
-    assert back.headers["location"] == f"{ISSUER}{kept}"
-    assert "portal_page_8300" not in flow.browser.cookies
-
-
 async def test_what_goes_wrong_without_an_agent_is_a_page(flow: Flow, company: Company) -> None:
     left = await flow.browser.post("/sign-in")
     answer = await flow.browser.get(company.comes_back(left.headers["location"], code=None, error="login_required"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from starlette.requests import Request
+from starlette.responses import Response
 
 from portal.app import Portal, open_portal
 from portal.sections import AuthSection, PolicySection, SandboxSection, Upstream
@@ -20,6 +23,7 @@ from portal.sections import Person as LocalPerson
 from portal.settings import PortalSettings
 from portal.web.approvals import MAX_CALL_CHARS
 from portal.web.visible import visible
+from shared_auth.people import Person as Somebody
 from shared_auth.principal import Principal
 from tests.web.test_home import HOSTILE, is_confined, sign_in
 
@@ -48,7 +52,7 @@ class Opened:
 
     async def form(self, path: str) -> str:
         page = (await self.browser.get(path)).text
-        found = re.search(r'name="form" value="([^"]+)"', page)
+        found = re.search(r'name="form_token" value="([^"]+)"', page)
         assert found is not None, page
         return html.unescape(found[1])
 
@@ -57,7 +61,7 @@ class Opened:
         return await self.browser.post(path, data=fields, headers=headers)
 
     async def decide(self, path: str, decision: str, **fields: str) -> httpx.Response:
-        return await self.send(path, form=await self.form(path), decision=decision, **fields)
+        return await self.send(path, form_token=await self.form(path), decision=decision, **fields)
 
     async def titles(self) -> list[str]:
         reply = await self.portal.programs.execute(
@@ -114,7 +118,7 @@ async def test_nobody_who_is_not_signed_in_sees_or_decides_anything(at: Opened) 
             assert "portal_page" in answer.headers["set-cookie"]
             assert "kept" not in answer.text
             assert is_confined(answer)
-        answer = await stranger.post(path, data={"form": await at.form(path), "decision": "allow"})
+        answer = await stranger.post(path, data={"form_token": await at.form(path), "decision": "allow"})
         assert answer.status_code == 403
     assert (await at.resume(path)).startswith("paused")
 
@@ -179,8 +183,8 @@ async def test_allowing_with_nothing_ticked_allows_nothing(at: Opened) -> None:
 async def test_an_answer_counts_once(at: Opened) -> None:
     path = await at.pause(ADD.format(title="once"))
     form = await at.form(path)
-    assert (await at.send(path, form=form, decision="refuse")).status_code == 200
-    again = await at.send(path, form=form, decision="allow")
+    assert (await at.send(path, form_token=form, decision="refuse")).status_code == 200
+    again = await at.send(path, form_token=form, decision="allow")
     assert again.status_code == 400
     assert "answered before" in again.text
     assert "refused" in await at.resume(path)
@@ -191,16 +195,16 @@ async def test_an_answer_counts_once(at: Opened) -> None:
     ("change", "status"),
     [
         ({"origin": "https://evil.example"}, 403),
-        ({"form": ""}, 400),
-        ({"form": "x" * 60}, 400),
-        ({"form": "é"}, 400),
+        ({"form_token": ""}, 403),
+        ({"form_token": "x" * 64}, 403),
+        ({"form_token": "é"}, 403),
         ({"decision": ""}, 400),
         ({"decision": "yes"}, 400),
     ],
 )
 async def test_an_answer_from_anywhere_else_is_refused(at: Opened, change: dict[str, str], status: int) -> None:
     path = await at.pause(ADD.format(title="forged"))
-    fields = {"form": await at.form(path), "decision": "allow"} | change
+    fields = {"form_token": await at.form(path), "decision": "allow"} | change
     assert (await at.send(path, **fields)).status_code == status
     assert (await at.resume(path)).startswith("paused")
 
@@ -208,9 +212,42 @@ async def test_an_answer_from_anywhere_else_is_refused(at: Opened, change: dict[
 @pytest.mark.requirement("RS-76")
 async def test_the_form_of_one_program_does_not_decide_on_another(at: Opened) -> None:
     first, second = await at.pause(ADD.format(title="one")), await at.pause(ADD.format(title="two"))
-    answer = await at.send(second, form=await at.form(first), decision="allow")
-    assert answer.status_code == 400
+    answer = await at.send(second, form_token=await at.form(first), decision="allow")
+    assert answer.status_code == 403
     assert (await at.resume(second)).startswith("paused")
+    access = re.search(r'name="form_token" value="([^"]+)"', (await at.browser.get("/access")).text)
+    assert access is not None
+    assert (await at.send(second, form_token=access[1], decision="allow")).status_code == 403
+    ended = await at.browser.post("/access", data={"form_token": await at.form(first), "end": "all-mine"})
+    assert ended.status_code == 403
+    assert (await at.resume(second)).startswith("paused")
+
+
+@pytest.mark.requirement("RS-76")
+async def test_the_form_of_one_person_or_session_does_not_decide_in_another(at: Opened) -> None:
+    path, auth = await at.pause(ADD.format(title="mine")), at.portal.auth
+    form, now = await at.form(path), int(time.time())
+    transport = httpx.ASGITransport(app=at.portal.app)
+    async with httpx.AsyncClient(transport=transport, base_url=at.portal.settings.issuer) as other:
+        await sign_in(at.portal, other)
+        again = re.search(r'name="form_token" value="([^"]+)"', (await other.get(path)).text)
+        assert again is not None
+        assert again[1] != form
+        assert (await at.send(path, form_token=again[1], decision="allow")).status_code == 403
+        assert (await other.post(path, data={"form_token": form, "decision": "allow"})).status_code == 403
+    async with httpx.AsyncClient(transport=transport, base_url=at.portal.settings.issuer) as grace:
+        await auth._people.remember(Somebody("grace", "Grace", "", frozenset()), now=now)
+        response = Response()
+        auth._cookies.start(response, await auth._sessions.start("grace"))
+        cookie = {"Cookie": response.headers["set-cookie"].partition(";")[0]}
+        assert (await grace.get("/programs", headers=cookie)).status_code == 200
+        answer = await grace.post(path, data={"form_token": form, "decision": "allow"}, headers=cookie)
+        assert answer.status_code == 403
+        session = Request({"type": "http", "headers": [(b"cookie", cookie["Cookie"].encode())]})
+        hers = await auth.form_token(session, about=path.replace("/programs/", "program:"))
+        answer = await grace.post(path, data={"form_token": hers, "decision": "allow"}, headers=cookie)
+        assert answer.status_code == 400
+    assert (await at.resume(path)).startswith("paused")
 
 
 @pytest.mark.requirement("RS-70")
