@@ -134,17 +134,14 @@ class Vault:
             raise CredentialUnavailable("the vault cannot be read") from None
         if found.vendor.sites_url and grant.site is None:
             raise NotConnected
-        return Credential(grant.access, grant.site, grant.expires_at)
+        return Credential(grant.access, grant.site, grant.expires_at, found.vendor.permits(grant.scope) or None)
 
     def grantable(self, server: str, scopes: tuple[str, ...]) -> tuple[str, ...]:
-        """Return which of ``scopes`` people may be asked for when a call of ``server`` lacks them; where none is named,
-        all that they may be asked for besides those of every connection.
+        """Return what people may be asked for when a call of ``server`` lacks ``scopes``; where none is named, all that
+        they may be asked for besides those of every connection.
         """
         vendor = self.vendor(server)
-        if vendor is None:
-            return ()
-        named = scopes or vendor.more_scopes
-        return tuple(one for one in vendor.grantable if one in named)
+        return () if vendor is None else vendor.asking(scopes or vendor.more_scopes)
 
     async def connect(
         self, subject: str, server: str, answer: TokenAnswer, asked: str, still_here: Callable[[], Awaitable[bool]]

@@ -145,6 +145,14 @@ class Vendor:
         named = granted.split()
         return frozenset(named).union(*(self.scope_includes.get(one, ()) for one in named))
 
+    def asking(self, needed: Collection[str]) -> tuple[str, ...]:
+        """Return what to ask people for who lack ``needed``: each itself, else the first that includes it, and nothing
+        for what the settings do not provide for.
+        """
+        wider = {one: next((w for w in self.grantable if one in self.permits(w)), "") for one in needed}
+        wanted = {one if one in self.grantable else wider[one] for one in needed}
+        return tuple(scope for scope in self.grantable if scope in wanted)
+
     def lost(self, before: str, after: str) -> tuple[str, ...]:
         """Return what people may be asked for that a grant of ``before`` permits and one of ``after`` does not."""
         gone = self.permits(before) - self.permits(after) - IDENTITY_SCOPES

@@ -47,8 +47,17 @@ def test_what_a_scope_includes_is_not_missing() -> None:
     assert found.permits("api openid") >= {"api", "read_api", "read_user", "write_repository", "openid"}
     assert (found.missing("api"), found.missing("read_user")) == ((), ("read_api",))
     plain = vendor("gitlab", None, ID | {"scope_includes": {}})
-    assert (plain.permits("api"), plain.missing("api")) == ({"api"}, ("read_api",))
+    assert plain.permits("api") == {"api"}
+    assert plain.missing("api") == ("read_api",)
     assert vendor("jira", None, ID).permits("") == frozenset()
+
+
+@pytest.mark.requirement("VG-20", "VG-22")
+def test_a_scope_that_the_settings_do_not_name_is_asked_for_by_one_that_includes_it() -> None:
+    found = vendor("gitlab", None, ID | {"scopes": ("read_user",)})
+    assert found.asking(("read_api",)) == ("api",)
+    assert found.asking(("read_user", "read_repository")) == ("read_user", "api")
+    assert found.asking(("sudo",)) == ()
 
 
 @pytest.mark.requirement("VG-21")
