@@ -61,16 +61,13 @@ async def connected(server: Server[Any], principal: Principal = ALICE) -> AsyncI
         yield Connection(client, principal)
 
 
-def accounts(*, granted: frozenset[str] | None = None, **tokens: str) -> Credentials:
-    """Return the credentials of people by subject, as a portal has them where each connected their own account.
-
-    ``granted`` is what all of them granted there, None where that is not known.
-    """
+def accounts(**tokens: str) -> Credentials:
+    """Return the credentials of people by subject, as a portal has them where each connected their own account."""
 
     async def of(principal: Principal, _server_token: str = "", /, *, rejected: str = "") -> Credential:  # noqa: ARG001
         if principal.subject not in tokens:
             raise NotConnected
-        return Credential(tokens[principal.subject], scopes=granted)
+        return Credential(tokens[principal.subject])
 
     return of
 
