@@ -55,7 +55,7 @@ GUARDS: Mapping[str, tuple[str, str]] = {
     "/connections": ("a session; served where a server works with people's accounts", "VG-03 VG-16"),
     "/connect/callback": (
         "the session that left, by its state, once, within ten minutes; the vendor that was asked",
-        "VG-11 VG-12 VG-13",
+        "VG-11 VG-12 VG-13 VG-21",
     ),
     "/connect/{server}": ("a session; leaving needs our own form of this session", "VG-10 VG-15 VG-16"),
     "/connect/{server}/site": (

@@ -124,6 +124,8 @@ def _vendor(section: VendorSection | None) -> Vendor | None:
     for name in ("scopes", "more_scopes"):
         if name in given:
             given[name] = tuple(given[name])
+    if "scope_includes" in given:
+        given["scope_includes"] = {wider: tuple(others) for wider, others in given["scope_includes"].items()}
     try:
         given["networks"] = tuple(ip_network(one) for one in given.pop("private_networks", ()))
     except ValueError:

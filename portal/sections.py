@@ -291,6 +291,9 @@ class VendorSection(_Section):
         default=None,
         description="What people may be asked for besides, when a call needs it. A server's word never asks for more.",
     )
+    scope_includes: dict[str, list[str]] | None = Field(
+        default=None, description="For a scope that permits what others permit: all of those others."
+    )
     required_scopes: list[str] | None = Field(
         default=None,
         description="Scopes without which a connection is of no use. Default: all but offline_access, openid, profile "
@@ -299,6 +302,9 @@ class VendorSection(_Section):
     authorize_url: str | None = Field(default=None, description="Where people are sent.")
     token_url: str | None = Field(default=None, description="Where codes and refresh tokens are exchanged.")
     revoke_url: str | None = Field(default=None, description="Where access is revoked on disconnect.")
+    revoke_ends_all: bool | None = Field(
+        default=None, description="Whether revoking one token ends all that the person let the portal do. Default: no."
+    )
     authorize_params: dict[str, str] | None = Field(default=None, description="More parameters for authorize_url.")
     pkce: bool | None = Field(default=None, description="Whether the vendor takes PKCE (S256). Default: yes.")
     auth_method: Literal["client_secret_basic", "client_secret_post", "none"] | None = Field(

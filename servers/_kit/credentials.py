@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
 
-from servers._kit.failures import ConnectNeeded, Forbidden, VendorUnavailable
+from servers._kit.failures import ConnectNeeded, Forbidden, ScopeNeeded, VendorUnavailable
 from shared_auth import opaque
 from shared_auth.outbound import Answer, Outbound, Unreachable
 from shared_auth.principal import Principal
@@ -72,6 +72,20 @@ async def credential(*, rejected: str = "") -> Credential:
         ) from None
     except CredentialUnavailable as error:
         raise VendorUnavailable(str(error)) from None
+
+
+async def require(scopes: tuple[str, ...]) -> None:
+    """Let a call go on whose caller has granted ``scopes``, or of whom that is not known: then the vendor will say.
+
+    Raises ScopeNeeded that names those that are missing, and as ``credential`` does. A server without credentials acts
+    with an account of its own, of which nothing is known.
+    """
+    if not scopes or _asker.get(None) is None:
+        return
+    granted = (await credential()).scopes
+    missing = () if granted is None else tuple(one for one in scopes if one not in granted)
+    if missing:
+        raise ScopeNeeded("the account has not granted what this takes", missing)
 
 
 def note_change() -> None:
@@ -138,7 +152,8 @@ def _credential(answer: Answer) -> Credential:
     try:
         found: Any = json.loads(answer.body)
         if answer.status == 200:
-            return Credential(found["access_token"], site_of(found.get("site")))
+            scopes = frozenset(found.get("scope", "").split()) or None
+            return Credential(found["access_token"], site_of(found.get("site")), scopes=scopes)
         error = found["error"]
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise CredentialUnavailable("the portal answered something that is no credential") from None

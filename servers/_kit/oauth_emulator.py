@@ -35,14 +35,15 @@ class Habits:
     ``rotation``: after a refresh ``pair`` ends the old access and refresh token, ``refresh`` the refresh token alone,
     and ``never`` neither, and gives no new one. ``dead_status`` goes with ``invalid_grant``. ``withheld`` are scopes
     that people do not grant. ``needs`` are parameters without which the authorization page is an error.
-    ``write_scope`` is what a token must hold to change anything. ``per_minute`` bounds the requests to the token
-    endpoint, 0 does not.
+    With ``revoke_ends_all`` one revoked token ends all that its person let in. ``write_scope`` is what a token must
+    hold to change anything. ``per_minute`` bounds the requests to the token endpoint, 0 does not.
     """
 
     name: str
     authorize: str
     token: str
     revoke: str = ""
+    revoke_ends_all: bool = False
     sites: str = ""
     site_list: tuple[Mapping[str, Any], ...] = ()
     body: Literal["form", "json"] = "form"
@@ -97,6 +98,7 @@ GOOGLE = Habits(
     "/o/oauth2/v2/auth",
     "/token",
     revoke="/revoke",
+    revoke_ends_all=True,
     rotation="never",
     expires_in=3_599,
     needs=MappingProxyType({"access_type": "offline"}),
@@ -315,6 +317,8 @@ class OAuthEmulator:
             if form.get("token") in {family.refresh, *family.access} and not family.ended:
                 family.ended = True
                 self.revoked += 1
+                if self.habits.revoke_ends_all:
+                    self.withdraw(family.person)
         return JSONResponse({})
 
     async def _sites(self, request: Request) -> Response:

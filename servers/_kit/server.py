@@ -13,7 +13,7 @@ import mcp_types as t
 from mcp.server import CacheHint, Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
-from servers._kit.credentials import Credentials, calling
+from servers._kit.credentials import Credentials, calling, require
 from servers._kit.failures import ToolFailure
 from servers._kit.tool import ToolSpec
 from shared_auth.principal import Principal
@@ -97,6 +97,7 @@ async def _call(spec: ToolSpec, ctx: ServerRequestContext[Any], arguments: dict[
         values[spec.client_parameter] = ctx.lifespan_context
         if spec.principal_parameter is not None:
             values[spec.principal_parameter] = principal_of(ctx)
+        await require(spec.vendor_scopes)
         answer = spec.dump(await spec.handler(**values))
     except ToolFailure as failure:
         return _failed(failure.to_json())

@@ -46,6 +46,7 @@ class ToolSpec:
     definition: t.Tool
     effect: Effect
     scope: str
+    vendor_scopes: tuple[str, ...]
     handler: Handler
     client_parameter: str
     principal_parameter: str | None
@@ -71,11 +72,17 @@ class ToolSpec:
         return {"result": plain} if self.wrapped else plain
 
 
-def tool(*, effect: Effect, scope: str, idempotent: bool | None = None) -> Callable[[Handler], Handler]:
-    """Declare an async function as a tool. ``effect`` has no default: forgetting it must not compile."""
+def tool(
+    *, effect: Effect, scope: str, vendor_scopes: tuple[str, ...] = (), idempotent: bool | None = None
+) -> Callable[[Handler], Handler]:
+    """Declare an async function as a tool. ``effect`` has no default: forgetting it must not compile.
+
+    ``vendor_scopes`` are what the vendor's documents say that the caller's account must have granted. A call of whose
+    caller it is known that they have not does not reach the tool.
+    """
 
     def declare(handler: Handler) -> Handler:
-        handler.__tool_spec__ = _spec(handler, effect, scope, idempotent)  # type: ignore[attr-defined]
+        handler.__tool_spec__ = _spec(handler, effect, scope, vendor_scopes, idempotent)  # type: ignore[attr-defined]
         return handler
 
     return declare
@@ -103,7 +110,9 @@ def discover(package: str) -> list[ToolSpec]:
     return found
 
 
-def _spec(handler: Handler, effect: Effect, scope: str, idempotent: bool | None) -> ToolSpec:
+def _spec(
+    handler: Handler, effect: Effect, scope: str, vendor_scopes: tuple[str, ...], idempotent: bool | None
+) -> ToolSpec:
     name = handler.__name__
     hints = get_type_hints(handler, include_extras=True)
     client, *rest = inspect.signature(handler).parameters.values()
@@ -135,7 +144,9 @@ def _spec(handler: Handler, effect: Effect, scope: str, idempotent: bool | None)
         ),
         _meta={EFFECT_META: effect, SCOPE_META: scope},
     )
-    return ToolSpec(name, definition, effect, scope, handler, client.name, principal, inputs, output, wrapped)
+    return ToolSpec(
+        name, definition, effect, scope, vendor_scopes, handler, client.name, principal, inputs, output, wrapped
+    )
 
 
 def _input_schema(inputs: type[BaseModel]) -> dict[str, Any]:

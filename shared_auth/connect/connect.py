@@ -137,7 +137,8 @@ class Connect:
     async def callback(self, request: Request) -> Response:
         """1. Who is it? 2. Did this browser leave, once? 3. For this vendor? 4. Code for tokens. 5. Kept, then used.
 
-        Raises Denied. A person who is put out while the vendor answers has connected nothing.
+        Raises Denied. A person who is put out while the vendor answers has connected nothing. One who granted less than
+        before is told so, and what works stays.
         """
         query = request.scope["query_string"]
         if len(query) > MAX_QUERY_BYTES:
@@ -155,10 +156,16 @@ class Connect:
             raise Denied(Reason.VENDOR_CODE_REFUSED) from None
         except VendorDown:
             raise Denied(Reason.VENDOR_DOWN) from None
-        if await self._session(request) != session:
-            await self._api.revoke(vendor, refresh_token=answer.refresh or "", access_token=answer.access)
-            raise Denied(Reason.NOT_SIGNED_IN)
-        await self._vault.connect(session.subject, way.server, answer, way.scope)
+
+        async def still_here() -> bool:
+            return await self._session(request) == session
+
+        try:
+            kept = await self._vault.connect(session.subject, way.server, answer, way.scope, still_here)
+        except NotConnected:
+            raise Denied(Reason.NOT_SIGNED_IN) from None
+        if kept is not None:
+            return page("connect_kept.html", status=403, server=way.server, vendor=vendor, kept=kept)
         return redirect(await self._onward(session, way.server, vendor))
 
     async def sites(self, request: Request) -> Response:
@@ -253,6 +260,6 @@ def _wanted(vendor: Vendor, given: Parameters) -> list[str]:
     A link is anybody's to make, so what it names is never more than the operator meant people to be asked for.
     """
     wanted = given.get("scope", "").split()
-    if not set(wanted) <= {*vendor.scopes, *vendor.more_scopes}:
+    if not set(wanted) <= set(vendor.grantable):
         raise Denied(Reason.VENDOR_SCOPE_FOREIGN)
     return wanted

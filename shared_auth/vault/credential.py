@@ -23,11 +23,15 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An access token for the vendor, never a refresh token. ``site`` is where to use it, for vendors with several."""
+    """An access token for the vendor, never a refresh token. ``site`` is where to use it, for vendors with several.
+
+    ``scopes`` are what it permits, with what those include at the vendor; None where that is not known.
+    """
 
     token: str = field(repr=False)
     site: Site | None = None
     expires_at: int | None = None
+    scopes: frozenset[str] | None = None
 
 
 class NotConnected(Exception):

@@ -56,6 +56,8 @@ class Handover:
         except CredentialUnavailable:
             raise Denied(Reason.VENDOR_DOWN) from None
         said: dict[str, Any] = {"access_token": found.token, "issued_token_type": ACCESS_TOKEN, "token_type": "Bearer"}
+        if found.scopes is not None:  # RFC 6749 section 5.1; what a scope includes is named, too: only we know that
+            said |= {"scope": " ".join(sorted(found.scopes))}
         if found.expires_at is not None:
             said |= {"expires_in": max(0, found.expires_at - int(self._clock()))}
         return answer(said if found.site is None else said | {"site": found.site.to_json()})

@@ -24,6 +24,15 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "revoke_url": "{host}/oauth/revoke",
             "scopes": ("read_api",),
             "more_scopes": ("api",),
+            # docs.gitlab.com/user/profile/personal_access_tokens, "Personal access token scopes", and OAuth's:
+            # api is all of the API, registry and repositories included, and read_api is reading all of the API.
+            "scope_includes": {
+                "api": (
+                    *("read_api", "read_user", "read_repository", "write_repository"),
+                    *("read_registry", "write_registry"),
+                ),
+                "read_api": ("read_user",),
+            },
             # A refresh ends the old access token and the old refresh token, and repeats the redirect address.
             "redirect_uri_on_refresh": True,
         },
@@ -61,6 +70,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             # offline asks for a refresh token, and only a shown consent gives one the second time.
             "authorize_params": {"access_type": "offline", "prompt": "consent", "include_granted_scopes": "true"},
             "issuer": "https://accounts.google.com",
+            # "Incremental authorization" there: revoking one token of a combined authorization revokes all of it.
+            "revoke_ends_all": True,
         },
     }
 )

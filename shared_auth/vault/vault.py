@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared_auth import opaque
 from shared_auth.configuration import ConfigurationError
 from shared_auth.principal import CLIENT_SUBJECT, Principal
-from shared_auth.sealing import Seal
+from shared_auth.sealing import Seal, Unsealable
 from shared_auth.vault.answers import GrantDead, TokenAnswer
 from shared_auth.vault.credential import Credential, CredentialUnavailable, NoPerson, NotConnected, Site
 from shared_auth.vault.keyring import Keyring
@@ -40,6 +40,7 @@ COOL_S = 5
 """After a failure to refresh, the vendor is not asked for the same person for this long: programs call in numbers."""
 MAX_COOLING = 4_096
 STORE_TRIES = 5
+CONNECT_TRIES = 3
 ENDED_AT_ONCE = 100
 
 
@@ -57,6 +58,17 @@ class Connected:
     site: str = ""
     scope: str = ""
     missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A connection that stayed as it was: what the vendor granted now lacks ``lost`` of it, and was not stored.
+
+    ``revoked`` says whether the vendor confirmed that the new tokens are revoked; None when it cannot do that alone.
+    """
+
+    lost: tuple[str, ...]
+    revoked: bool | None
 
 
 class Vault:
@@ -122,28 +134,66 @@ class Vault:
             raise CredentialUnavailable("the vault cannot be read") from None
         if found.vendor.sites_url and grant.site is None:
             raise NotConnected
-        return Credential(grant.access, grant.site, grant.expires_at)
+        return Credential(grant.access, grant.site, grant.expires_at, found.vendor.permits(grant.scope) or None)
 
     def grantable(self, server: str, scopes: tuple[str, ...]) -> tuple[str, ...]:
-        """Return which of ``scopes`` people may be asked for when a call of ``server`` lacks them; where none is named,
-        all that they may be asked for besides those of every connection.
+        """Return what people may be asked for when a call of ``server`` lacks ``scopes``; where none is named, all that
+        they may be asked for besides those of every connection.
         """
         vendor = self.vendor(server)
-        if vendor is None:
-            return ()
-        named = scopes or vendor.more_scopes
-        return tuple(one for one in (*vendor.scopes, *vendor.more_scopes) if one in named)
+        return () if vendor is None else vendor.asking(scopes or vendor.more_scopes)
 
-    async def connect(self, subject: str, server: str, answer: TokenAnswer, asked: str) -> None:
-        """Store what the vendor answered to a person's code: before anything is done with it. ``asked`` are the scopes
-        that it was asked for.
+    async def connect(
+        self, subject: str, server: str, answer: TokenAnswer, asked: str, still_here: Callable[[], Awaitable[bool]]
+    ) -> Kept | None:
+        """Store what the vendor answered to a person's code before anything is done with it, and return None.
+
+        ``asked`` are the scopes that it was asked for. A connection that permits more and still works stays: then what
+        was answered is revoked, stored nowhere, and Kept returned. Raises NotConnected, with the answer revoked, for a
+        person who is not ``still_here``.
         """
-        vendor = self._person_vendor(server)
+        vendor, who = self._person_vendor(server), Who(self._issuer, subject, server)
         scope = asked if answer.scope is None else answer.scope  # RFC 6749 section 5.1
         ends = expiry(answer, now=self._clock())
         grant = VendorGrant(answer.access, answer.refresh or "", ends, scope, vendor.binding)
-        await self._grants.put(Who(self._issuer, subject, server), grant)
-        log.info("vendor.connected", extra={"subject": subject, "server": server})
+        about = {"subject": subject, "server": server}
+        for _ in range(CONNECT_TRIES):
+            held = await self._grants.find(who)
+            lost = await self._lost(held, vendor, scope)
+            if not await still_here():
+                await self._api.revoke(vendor, refresh_token=grant.refresh, access_token=grant.access)
+                raise NotConnected
+            if lost:
+                log.info("vendor.kept", extra=about)
+                return Kept(lost, await self._revoke_alone(vendor, grant))
+            if await self._grants.put(who, grant, held):
+                log.info("vendor.connected", extra=about)
+                return None
+        raise Unsealable("cannot be stored")
+
+    async def _lost(self, held: Held | None, vendor: Vendor, scope: str) -> tuple[str, ...]:
+        """Return what the connection that is there permits and one with ``scope`` would not; () when it is over.
+
+        It is renewed, if it can be: only so is it known whether the vendor still takes it, and did not end it for the
+        sake of the new one.
+        """
+        grant = None if held is None else held.grant
+        lost = () if grant is None else vendor.lost(grant.scope, scope)
+        if held is None or grant is None or not lost:
+            return ()
+        try:
+            await self._shared(held.who, opaque.digest(grant.access) if grant.refresh else "")
+        except NotConnected:
+            return ()
+        except CredentialUnavailable:  # a vendor that does not answer ends no grant
+            pass
+        return lost
+
+    async def _revoke_alone(self, vendor: Vendor, grant: VendorGrant) -> bool | None:
+        """Revoke a grant that is not to be used, unless that would end the one that stays."""
+        if vendor.revoke_ends_all:
+            return None
+        return await self._api.revoke(vendor, refresh_token=grant.refresh, access_token=grant.access)
 
     async def sites(self, subject: str, server: str) -> list[Site]:
         """Return where the person's token may be used. Raises NotConnected, CredentialUnavailable or VendorDown."""

@@ -34,7 +34,9 @@ class Vendor:
     with ``states_issuer`` it must be there. ``sites_url`` lists the sites or organisations that a token may be used at,
     as JSON objects whose members ``site_id``, ``site_name`` and ``site_url`` name; the person chooses one.
     ``more_scopes`` may be asked for besides, each when a call needs it (MCP security: Scope Minimization).
-    ``required_scopes`` are those without which the server is of no use. A host that resolves to a private address is
+    ``scope_includes`` names, for a scope that permits what others permit, all of those others.
+    ``required_scopes`` are those without which the server is of no use. With ``revoke_ends_all`` the vendor ends
+    everything that the person let the portal do when one token is revoked. A host that resolves to a private address is
     connected to only when that is in ``networks``; an address that is written out is meant.
     """
 
@@ -44,8 +46,10 @@ class Vendor:
     client_id: str
     client_secret: str = field(default="", repr=False)
     revoke_url: str = ""
+    revoke_ends_all: bool = False
     scopes: tuple[str, ...] = ()
     more_scopes: tuple[str, ...] = ()
+    scope_includes: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     required: frozenset[str] | None = None
     pkce: bool = True
     auth_method: AuthMethod = "client_secret_post"
@@ -78,7 +82,12 @@ class Vendor:
         yield proven != bool(self.client_secret), "client_secret: needed, unless auth_method is none"
         yield self.auth_method == "none" and not self.pkce, "pkce: must be on without a client_secret"
         yield not self.scopes, "scopes: name what to ask for"
-        for name, scopes in (("scopes", self.scopes), ("more_scopes", self.more_scopes)):
+        related = [one for wider, included in self.scope_includes.items() for one in (wider, *included)]
+        for name, scopes in (
+            ("scopes", self.scopes),
+            ("more_scopes", self.more_scopes),
+            ("scope_includes", related),
+        ):
             words = all(one and one.isascii() and one.isprintable() and " " not in one for one in scopes)
             yield not words, f"{name}: must be single words"
         unasked = self.required_scopes - set(self.scopes)
@@ -121,14 +130,37 @@ class Vendor:
         except ValueError:
             return (*self.networks, *_LOOPBACK) if host == "localhost" else self.networks
 
+    @cached_property
+    def grantable(self) -> tuple[str, ...]:
+        """All that people may be asked for, at once or when a call needs it."""
+        return tuple(dict.fromkeys((*self.scopes, *self.more_scopes)))
+
     def asked(self, granted: str, wanted: Collection[str]) -> tuple[str, ...]:
         """Return what to ask for: ``scopes``, and of ``more_scopes`` what was granted before or is wanted now."""
         kept = {*granted.split(), *wanted}
         return (*self.scopes, *(one for one in self.more_scopes if one in kept and one not in self.scopes))
 
+    def permits(self, granted: str) -> frozenset[str]:
+        """Return the scopes of ``granted`` with those that they include at this vendor."""
+        named = granted.split()
+        return frozenset(named).union(*(self.scope_includes.get(one, ()) for one in named))
+
+    def asking(self, needed: Collection[str]) -> tuple[str, ...]:
+        """Return what to ask people for who lack ``needed``: each itself, else the first that includes it, and nothing
+        for what the settings do not provide for.
+        """
+        wider = {one: next((w for w in self.grantable if one in self.permits(w)), "") for one in needed}
+        wanted = {one if one in self.grantable else wider[one] for one in needed}
+        return tuple(scope for scope in self.grantable if scope in wanted)
+
+    def lost(self, before: str, after: str) -> tuple[str, ...]:
+        """Return what people may be asked for that a grant of ``before`` permits and one of ``after`` does not."""
+        gone = self.permits(before) - self.permits(after) - IDENTITY_SCOPES
+        return tuple(scope for scope in self.grantable if scope in gone)
+
     def missing(self, granted: str) -> tuple[str, ...]:
         """Return which required scopes ``granted`` lacks, in the order in which they are asked for."""
-        have = set(granted.split())
+        have = self.permits(granted)
         return tuple(scope for scope in self.scopes if scope in self.required_scopes and scope not in have)
 
 

@@ -106,20 +106,24 @@ class VendorGrants:
             rows = (await connection.execute(over)).all()
         return [await self._held(row) for row in rows]
 
-    async def put(self, who: Who, grant: VendorGrant) -> None:
-        """Store a grant that the person has just given, in place of whatever was there; a refresh under way loses."""
+    async def put(self, who: Who, grant: VendorGrant, held: Held | None) -> bool:
+        """Store a grant that the person has just given in place of what was read; False when the row has changed.
+
+        A refresh under way loses.
+        """
         now = int(self._clock())
         fresh = {"state": READY, "connected_at": now, "changed_at": now, "lease": None, "leased_until": None}
-        for _ in range(SEAL_TRIES):
-            values = {**fresh, **await self._sealed(who, grant)}
-            try:
-                async with self._engine.begin() as connection:
-                    if not await changed(connection, update(vendor_grants).where(_of(who)).values(**values)):
-                        await connection.execute(insert(vendor_grants).values(**who._asdict(), **values))
-            except IntegrityError:  # the same person in two windows, or the key was replaced in this moment
-                continue
-            return
-        raise Unsealable("cannot be sealed")
+        values = {**fresh, **await self._sealed(who, grant)}
+        stored = (
+            insert(vendor_grants).values(**who._asdict(), **values)
+            if held is None
+            else update(vendor_grants).where(_as_read(held)).values(**values)
+        )
+        try:
+            async with self._engine.begin() as connection:
+                return bool(await changed(connection, stored))
+        except IntegrityError:  # the same person in two windows, or the key was replaced in this moment
+            return False
 
     async def lease(self, held: Held) -> str | None:
         """Return a lease on the row as it was read, None when another has one or the row has changed.

@@ -179,10 +179,10 @@ async def test_two_replicas_refresh_one_persons_token_once(tmp_path: Path, postg
 
 
 @contextmanager
-def serving(url: str, issuer: str, folder: Path, vendor: str) -> Iterator[None]:
+def serving(url: str, issuer: str, folder: Path, vendor: str, module: str = "servers._template") -> Iterator[None]:
     (folder / "notes.toml").write_text(f'url = "{vendor}"\n', encoding="utf-8")
     (folder / "notes.secret").write_text(SECRET, encoding="utf-8")
-    command = [sys.executable, "-m", "servers._kit.serve", "servers._template", "--issuer", issuer, "--resource", url]
+    command = [sys.executable, "-m", "servers._kit.serve", module, "--issuer", issuer, "--resource", url]
     command += ["--port", url.rsplit(":", 1)[1].partition("/")[0], "--settings", str(folder / "notes.toml")]
     command += ["--client-id", "notes-server", "--client-secret-file", str(folder / "notes.secret")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -229,6 +229,17 @@ async def test_a_server_in_a_process_of_its_own_acts_as_who_calls_it(tmp_path: P
         assert not [one for one in there.sent if token in one]
 
 
+def lacking_api(text: str, base: str) -> str:
+    """Return the id of the program that waits for its person to grant ``api``."""
+    assert text.startswith("paused")
+    found = re.search(r"grant api of your notes account at (\S+)", text)
+    assert found is not None, text
+    assert found[1] == f"{base}/connect/notes?scope=api"
+    resume = re.search(r'resume="([0-9a-f]+)"', text)
+    assert resume is not None
+    return resume[1]
+
+
 @pytest.mark.requirement("VG-20")
 @pytest.mark.parametrize("own_process", [False, True], ids=["in the portal", "in a process of its own"])
 async def test_a_call_that_lacks_a_permission_waits_until_it_is_granted(tmp_path: Path, own_process: bool) -> None:
@@ -248,14 +259,7 @@ async def test_a_call_that_lacks_a_permission_waits_until_it_is_granted(tmp_path
         with ExitStack() as stack:
             running, token = await asyncio.to_thread(started, stack)
             await asyncio.to_thread(connect, running, base, "grace")
-            text = await run(running, token)
-            assert text.startswith("paused")
-            found = re.search(r"grant api of your notes account at (\S+)", text)
-            assert found is not None, text
-            assert found[1] == f"{base}/connect/notes?scope=api"
-            resume = re.search(r'resume="([0-9a-f]+)"', text)
-            assert resume is not None
-            still = await run(running, token, resume=resume[1])
+            still = await run(running, token, resume=lacking_api(await run(running, token), base))
             again = re.search(r'resume="([0-9a-f]+)"', still)
             assert again is not None, still
             page = await asyncio.to_thread(connect, running, base, "grace", "?scope=api")
@@ -265,3 +269,36 @@ async def test_a_call_that_lacks_a_permission_waits_until_it_is_granted(tmp_path
                 running, token, code="import notes\nsum(n['title'] == 't' for n in (await notes.list_notes())['items'])"
             )
             assert listed.splitlines()[1] == "1"
+
+
+@pytest.mark.requirement("VG-22")
+@pytest.mark.parametrize("own_process", [False, True], ids=["in the portal", "in a process of its own"])
+async def test_a_call_that_is_known_to_lack_a_permission_is_never_sent(tmp_path: Path, own_process: bool) -> None:
+    """The vendor would let it through: what holds it is what the tool declares and the vault remembers."""
+    url, port = f"http://127.0.0.1:{free_port()}/mcp", free_port()
+    base = f"http://127.0.0.1:{port}"
+    async with vendor() as (there, address):
+        config = (OUTSIDE if own_process else INSIDE).replace("{vendor}", address).replace("{url}", url)
+        config = config.replace("servers._template", "tests.upstreams.scoped")
+
+        def started(stack: ExitStack) -> tuple[Running, str]:
+            if own_process:
+                stack.enter_context(serving(url, base, tmp_path, address, "tests.upstreams.scoped"))
+            running = stack.enter_context(portal(tmp_path, config, port=str(port)))
+            assert eventually(lambda: "add_note" in running.command("search", "add a note").stdout, 60)
+            return running, running.token()
+
+        def changes() -> int:
+            return sum("'POST'" in one and "/oauth/" not in one for one in there.sent)
+
+        with ExitStack() as stack:
+            running, token = await asyncio.to_thread(started, stack)
+            await asyncio.to_thread(connect, running, base, "grace")
+            count = "import notes\nlen((await notes.list_notes())['items'])"
+            before = await run(running, token, code=count)  # takes read_user, which read_api includes
+            assert before.startswith("ok"), before
+            resume = lacking_api(await run(running, token), base)
+            assert changes() == 0
+            await asyncio.to_thread(connect, running, base, "grace", "?scope=api")
+            assert "grace" in await run(running, token, resume=resume)
+            assert changes() == 1

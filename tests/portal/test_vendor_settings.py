@@ -24,6 +24,8 @@ client_id = "portal"
 client_secret = "hunter2"
 scopes = ["api", "read_user"]
 required_scopes = ["api"]
+scope_includes = { api = ["read_user"] }
+revoke_ends_all = true
 private_networks = ["10.20.0.0/16"]
 
 [upstreams.own]
@@ -61,6 +63,8 @@ def test_what_the_operator_writes_is_what_the_vault_gets(tmp_path: Path) -> None
     assert gitlab.vendor.token_url == "https://gitlab.acme.example/oauth/token"
     assert gitlab.vendor.scopes == ("api", "read_user")
     assert gitlab.vendor.required_scopes == {"api"}
+    assert gitlab.vendor.scope_includes == {"api": ("read_user",)}
+    assert gitlab.vendor.revoke_ends_all
     assert [str(network) for network in gitlab.vendor.networks] == ["10.20.0.0/16"]
     assert (own.resource, own.vendor is not None and own.vendor.auth_method) == ("https://own.example/mcp", "none")
     assert (wiki.vendor, wiki.service_token) == (None, "hunter3")

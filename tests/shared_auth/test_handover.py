@@ -82,12 +82,39 @@ async def test_a_server_gets_the_access_token_of_who_calls_it_and_no_refresh_tok
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     found = answer.json()
-    assert sorted(found) == ["access_token", "expires_in", "issued_token_type", "token_type"]
+    assert sorted(found) == ["access_token", "expires_in", "issued_token_type", "scope", "token_type"]
     assert (found["issued_token_type"], found["token_type"], found["expires_in"]) == (ACCESS_TOKEN, "Bearer", 7_200)
     assert flow.vendors.emulators["gitlab"].person_of(f"Bearer {found['access_token']}") == "ada"
     held = (await flow.vault._grants.of_person(ISSUER, "ada"))["gitlab"]
     assert held.grant is not None
     assert held.grant.refresh not in answer.text
+
+
+@pytest.mark.requirement("VG-22")
+async def test_a_server_is_told_what_was_granted_with_what_that_includes(flow: Connecting) -> None:
+    assert (await ask(flow)).json()["scope"] == "read_api read_user"
+    found = await credentials(flow)(ADA, flow.auth.server_token(GRANTED, NOTES))
+    assert found.scopes == frozenset({"read_api", "read_user"})
+    assert (await flow.vault.credential(ADA, "gitlab")).scopes == frozenset({"read_api", "read_user"})
+    gone = await flow.leave("gitlab", scope="api")
+    await flow.browser.get(await flow.agree(gone.headers["location"]))
+    found = await credentials(flow)(ADA, flow.auth.server_token(GRANTED, NOTES))
+    assert found.scopes is not None
+    assert found.scopes >= {"api", "write_repository"}
+
+
+@pytest.mark.requirement("VG-22")
+async def test_what_nobody_said_is_not_told(vendors: Vendors, settings: AuthSettings, engine: AsyncEngine) -> None:
+    vendors.add("gitlab")
+    said = {"access_token": "a", "token_type": "Bearer", "scope": ""}
+    vendors.replies["/oauth/token"] = lambda _: httpx.Response(200, json=said)
+    servers = [dataclasses.replace(vendors.server("gitlab", required=frozenset()), resource=NOTES)]
+    flow = await connecting(vendors, servers, settings, engine, [NOTES_SERVER])
+    await flow.connect("gitlab")
+    token = flow.auth.server_token(ADA, NOTES)
+    assert "scope" not in (await ask(flow, subject_token=token)).json()
+    assert (await credentials(flow)(ADA, token)).scopes is None
+    assert (await flow.vault.credential(ADA, "gitlab")).scopes is None
 
 
 async def test_a_service_credential_goes_the_same_way(flow: Connecting) -> None:
@@ -271,6 +298,7 @@ async def test_what_the_portal_refuses_is_one_of_three_things(flow: Connecting) 
         httpx.Response(200, text="<html>"),
         httpx.Response(200, json=[]),
         httpx.Response(200, json={"access_token": "x", "site": {"id": 1}}),
+        httpx.Response(200, json={"access_token": "x", "scope": ["api"]}),
         httpx.Response(200, content=b"[" * 60_000),
         httpx.Response(302, headers={"Location": "https://evil.example/token"}),
         httpx.Response(502, json={"error": "bad_gateway"}),

@@ -80,6 +80,10 @@ class Holding:
             await self._app(scope, receive, never)
 
 
+async def signed_in() -> bool:
+    return True
+
+
 @pytest.mark.requirement("VG-06")
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_what_a_killed_process_leaves(tmp_path: Path, when: str) -> None:
@@ -93,7 +97,8 @@ async def test_what_a_killed_process_leaves(tmp_path: Path, when: str) -> None:
         auth = auth_at(engine, host)
         await auth.start()
         first = given(accounts)
-        await auth.vault.connect("ada", "gitlab", TokenAnswer(first[0], first[1], MARGIN_S, None), "read_api")
+        answer = TokenAnswer(first[0], first[1], MARGIN_S, None)
+        assert await auth.vault.connect("ada", "gitlab", answer, "read_api", signed_in) is None
 
         async def asking(later: float) -> asyncio.subprocess.Process:
             return await asyncio.create_subprocess_exec(

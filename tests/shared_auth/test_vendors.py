@@ -40,6 +40,36 @@ def test_atlassians_habits_are_in_its_preset() -> None:
     assert found.missing("read:jira-work") == ("write:jira-work", "read:jira-user")
 
 
+@pytest.mark.requirement("VG-15")
+def test_what_a_scope_includes_is_not_missing() -> None:
+    found = vendor("gitlab", None, ID)
+    assert found.permits("read_api") == {"read_api", "read_user"}
+    assert found.permits("api openid") >= {"api", "read_api", "read_user", "write_repository", "openid"}
+    assert (found.missing("api"), found.missing("read_user")) == ((), ("read_api",))
+    plain = vendor("gitlab", None, ID | {"scope_includes": {}})
+    assert plain.permits("api") == {"api"}
+    assert plain.missing("api") == ("read_api",)
+    assert vendor("jira", None, ID).permits("") == frozenset()
+
+
+@pytest.mark.requirement("VG-20", "VG-22")
+def test_a_scope_that_the_settings_do_not_name_is_asked_for_by_one_that_includes_it() -> None:
+    found = vendor("gitlab", None, ID | {"scopes": ("read_user",)})
+    assert found.asking(("read_api",)) == ("api",)
+    assert found.asking(("read_user", "read_repository")) == ("read_user", "api")
+    assert found.asking(("sudo",)) == ()
+
+
+@pytest.mark.requirement("VG-21")
+def test_less_is_what_people_may_be_asked_for_and_is_not_permitted_any_more() -> None:
+    found = vendor("gitlab", None, ID | {"scopes": ("read_api", "openid"), "more_scopes": ("api", "read_api")})
+    assert found.grantable == ("read_api", "openid", "api")
+    assert found.lost("api sudo", "read_api") == ("api",)
+    assert found.lost("api", "read_user") == ("read_api", "api")
+    assert found.lost("read_api openid", "api") == ()
+    assert found.lost("", "") == ()
+
+
 def test_a_vendor_without_a_preset_is_written_out() -> None:
     assert vendor(None, None, OWN).host == "v.example"
     assert vendor(None, "https://v.example", OWN | {"token_url": "{host}/t"}).token_url == "https://v.example/t"
@@ -67,6 +97,8 @@ def test_a_vendor_without_a_preset_is_written_out() -> None:
         ({"scopes": ("a b",)}, "scopes"),
         ({"scopes": ("",)}, "scopes"),
         ({"scopes": ()}, "scopes"),
+        ({"scope_includes": {"a": ("b c",)}}, "scope_includes"),
+        ({"scope_includes": {"": ("b",)}}, "scope_includes"),
         ({"scopes": ("a",), "required": frozenset({"b"})}, "required_scopes"),
         ({"authorize_params": {"state": "x"}}, "authorize_params"),
     ],

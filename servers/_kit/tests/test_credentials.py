@@ -26,10 +26,11 @@ BOB = Principal(issuer="http://issuer.test", subject="bob", client_id="test")
 
 
 class Bank:
-    """Credentials by person. ``refused`` tokens get a successor."""
+    """Credentials by person, who ``granted`` the same. ``refused`` tokens get a successor."""
 
-    def __init__(self, **tokens: str) -> None:
+    def __init__(self, *, granted: frozenset[str] | None = None, **tokens: str) -> None:
         self.tokens = tokens
+        self.granted = granted
         self.failure: Exception | None = None
         self.asked: list[tuple[str, str]] = []
 
@@ -41,7 +42,7 @@ class Bank:
         token = self.tokens[principal.subject]
         if rejected == opaque.digest(token):
             self.tokens[principal.subject] = token = f"{token}-renewed"
-        return Credential(token, Site("1", "one", ""))
+        return Credential(token, Site("1", "one", ""), scopes=self.granted)
 
 
 class Vendor:
@@ -84,6 +85,12 @@ async def which_site(_http: Http) -> str:
     return found.site.name if found.site else ""
 
 
+@tool(effect="write", scope="who:write", vendor_scopes=("api", "read_user"))
+async def be_careful(http: Http) -> str:
+    """Send a change to a vendor whose documents say what that takes."""
+    return str(await http.send("POST", "/me"))
+
+
 def server(bank: Bank | None, vendor: Any) -> Any:
     @asynccontextmanager
     async def client() -> AsyncIterator[Http]:
@@ -91,7 +98,7 @@ def server(bank: Bank | None, vendor: Any) -> Any:
         async with open_http("http://v.test", vendor="V", as_caller=True, transport=transport) as http:
             yield http
 
-    specs = [spec_of(one) for one in (who_am_i, be_somebody, change_twice, which_site)]
+    specs = [spec_of(one) for one in (who_am_i, be_somebody, be_careful, change_twice, which_site)]
     return build("who", summary="", tools=specs, client=client, credentials=bank)
 
 
@@ -222,3 +229,47 @@ async def test_any_other_refusal_is_no_question_of_scope(header: str, body: Any)
 async def test_after_a_change_a_call_is_not_to_be_made_again() -> None:
     assert (await refused("change_twice", refusing("/first", body=GITLAB_SAYS)))["kind"] == "scope"
     assert (await refused("change_twice", refusing("/second", body=GITLAB_SAYS)))["kind"] == "forbidden"
+
+
+@pytest.mark.parametrize(
+    ("granted", "missing"),
+    [({"read_user"}, ["api"]), ({"read_api"}, ["api", "read_user"]), ({"API", "read_user"}, ["api"])],
+)
+async def test_a_call_that_is_known_to_lack_a_permission_is_not_sent(granted: set[str], missing: list[str]) -> None:
+    bank, made = Bank(alice="t", granted=frozenset(granted)), Vendor("t")
+    async with connected(server(bank, made)) as alice:
+        with pytest.raises(ToolError) as failed:
+            await alice.call("be_careful")
+        assert (failed.value.kind, failed.value.error["scopes"]) == ("scope", missing)
+        assert made.seen == []
+        assert await alice.call("be_somebody") == "t"
+
+
+@pytest.mark.parametrize("granted", [None, frozenset({"api", "read_user", "sudo"})])
+async def test_where_nothing_is_known_to_lack_the_vendor_decides(granted: frozenset[str] | None) -> None:
+    bank, made = Bank(alice="t", granted=granted), Vendor("t")
+    async with connected(server(bank, made)) as alice:
+        assert await alice.call("be_careful") == "t"
+    assert bank.asked == [("alice", "")]
+
+
+async def test_who_is_not_connected_is_told_that_and_not_which_permission_lacks() -> None:
+    bank = Bank(granted=frozenset())
+    bank.failure = NotConnected()
+    async with connected(server(bank, Vendor())) as alice:
+        with pytest.raises(ToolError, match="connect"):
+            await alice.call("be_careful")
+
+
+async def test_a_server_with_an_account_of_its_own_is_not_asked_what_people_granted() -> None:
+    @tool(effect="read", scope="who:read", vendor_scopes=("api",))
+    async def look(_client: None) -> str:
+        """Look at something with the account of the server."""
+        return "seen"
+
+    @asynccontextmanager
+    async def nothing() -> AsyncIterator[None]:
+        yield
+
+    async with connected(build("own", summary="", tools=[spec_of(look)], client=nothing)) as alice:
+        assert await alice.call("look") == "seen"
