@@ -40,9 +40,13 @@ async def by_handle(subject: Subject, rounds: int) -> ByHandle:
     kept: list[tuple[int, float]] = []
     loaded: list[tuple[int, float]] = []
     async with raw(subject.url, subject.headers) as client:
-        size = int(await _said(client, subject, f"import json\nreturn len(json.dumps(await u.rows(count={COUNT})))"))
+        size = int(
+            await _said(
+                client, subject, f"{subject.imports}import json\nreturn len(json.dumps(await u.rows(count={COUNT})))"
+            )
+        )
         for _ in range(rounds):
-            text, *figures = await _timed(client, subject, f"return await u.rows(count={COUNT})")
+            text, *figures = await _timed(client, subject, f"{subject.imports}return await u.rows(count={COUNT})")
             kept.append((int(figures[0]), figures[1]))
             handle = re.search(r'load\("(r_\w+)"\)', text)
             if handle is None:

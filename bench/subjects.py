@@ -28,7 +28,8 @@ class Subject:
     url: str
     headers: Mapping[str, str]
     client: Client
-    prelude: str = ""
+    engine: str = ""
+    imports: str = ""
     add: str = ""
     keep: str = ""
     rest: str = ""
@@ -40,14 +41,14 @@ class Subject:
 
     def code(self, body: str) -> str:
         """Return a program that no cache has seen."""
-        return f"{self.prelude}{self.comment} {fresh()}\n{body}"
+        return f"{self.engine}{self.comment} {fresh()}\n{body}"
 
     def one(self, call: str) -> str:
         """Return a program that makes one call."""
-        return f"i = {fresh()}\nreturn await {call}"
+        return f"{self.imports}i = {fresh()}\nreturn await {call}"
 
     def ten_in_sequence(self) -> str:
-        return f"got = []\nfor i in range(10):\n    got.append(await {self.add})\nreturn len(got)"
+        return f"{self.imports}got = []\nfor i in range(10):\n    got.append(await {self.add})\nreturn len(got)"
 
     def forty_at_once(self) -> str:
         return self._at_once(40, self.add)
@@ -55,25 +56,23 @@ class Subject:
     def hundred_that_take_5_ms(self) -> str:
         return self._at_once(100, self.rest)
 
-    @staticmethod
-    def _at_once(count: int, call: str) -> str:
-        return f"import asyncio\nreturn len(await asyncio.gather(*[{call} for i in range({count})]))"
+    def _at_once(self, count: int, call: str) -> str:
+        return f"{self.imports}import asyncio\nreturn len(await asyncio.gather(*[{call} for i in range({count})]))"
 
 
 def of_portal(
     name: str, url: str, headers: Mapping[str, str], client: Client, module: str, engine: str = ""
 ) -> Subject:
     """Return the portal with ``module`` as the upstream that programs import, on ``engine`` if not on Monty."""
-    prelude = f"# engine: {engine}\n" if engine else ""
-    return Subject(
-        name, url, headers, client, f"{prelude}import {module} as u\n", "u.add(a=i, b=1)", "u.keep(value=i)", "u.rest()"
-    )
+    said = f"# engine: {engine}\n" if engine else ""
+    calls = ("u.add(a=i, b=1)", "u.keep(value=i)", "u.rest()")
+    return Subject(name, url, headers, client, said, f"import {module} as u\n", *calls)
 
 
 def of_fastmcp(url: str, client: Client) -> Subject:
     """Return FastMCP's CodeMode."""
     calls = ("call_tool('add', {'a': i, 'b': 1})", "call_tool('keep', {'value': i})", "call_tool('rest', {})")
-    return Subject("FastMCP CodeMode", url, {}, client, "", *calls)
+    return Subject("FastMCP CodeMode", url, {}, client, "", "", *calls)
 
 
 def of_executor(url: str, client: Client) -> Subject:

@@ -111,8 +111,8 @@ def build(searcher: Searcher, executor: Executor, reader: resources.Reader, *, v
         version=version,
         instructions=INSTRUCTIONS,
         cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL_MS, scope="private"), **resources.HINTS},
-        # Else the SDK lists the tools again for every call, to look for headers that mirror arguments; ours have none.
-        get_tool_input_schema={tool.name: tool.input_schema for tool in definitions()}.get,
+        # Else the SDK lists the tools for every call, to look for headers that mirror arguments; ours have none.
+        get_tool_input_schema=lambda _name: None,
         on_list_tools=on_list_tools,
         on_call_tool=on_call_tool,
         **resources.handlers(reader),

@@ -7,6 +7,7 @@ refuses the first request, so the sandbox does not open with it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from portal.sandbox.contract import Json
 from portal.sandbox.encode import Nodes, pair_fields
@@ -32,6 +33,7 @@ _OS_POLICY = (
 )
 
 
+@lru_cache(maxsize=16)
 def configure(*, cpu_s: float, memory_bytes: int, recursion: int, suspensions: int, check: bool = False) -> bytes:
     """Return the request that opens a session. ``check`` type-checks what is fed and answers findings as JSON."""
     bounds = (
