@@ -72,13 +72,17 @@ class Agent:
         while "location" in answer.headers:
             answer = await self._http.get(answer.headers["location"])
 
-    async def press(self, path: str, **form: str) -> httpx.Response:
-        """Open the page ``path`` and send one of its forms with what is hidden in it and ``form``."""
-        page = self._is(200, await self._http.get(f"{self._url}{path}"))
-        hidden = re.search(r'<input type="hidden" name="(\w+)" value="([^"]+)"', page.text)
-        assert hidden, page.text
+    async def see(self, path: str, *, at: str = "") -> str:
+        """Return the page ``path``, as the replica ``at`` shows it to the browser."""
+        return self._is(200, await self._http.get(f"{at or self._url}{path}")).text
+
+    async def press(self, path: str, *, at: str = "", **form: str) -> httpx.Response:
+        """Open the page ``path``, at the replica ``at``, and send one of its forms with what is hidden in it and ``form``."""
+        page = await self.see(path, at=at)
+        hidden = re.search(r'<input type="hidden" name="(\w+)" value="([^"]+)"', page)
+        assert hidden, page
         filled = {hidden[1]: html.unescape(hidden[2])} | form
-        return await self._http.post(f"{self._url}{path}", data=filled, headers={"Origin": self._url})
+        return await self._http.post(f"{at or self._url}{path}", data=filled, headers={"Origin": self._url})
 
     async def execute(self, token: str, code: str) -> str:
         """Return what the agent reads."""

@@ -27,7 +27,7 @@ from portal.programs.keeping import Keeping
 from portal.programs.notice import Answer
 from portal.programs.pauses import Paused, Pauses, Person
 from portal.programs.presenting import Shown, present
-from portal.programs.progress import Progress
+from portal.programs.progress import Audience, Progress
 from portal.programs.reply import Reply, failed, refused, succeeded
 from portal.programs.revocations import Revocations, Revoked
 from portal.programs.running import Ran, Running, parsed
@@ -198,7 +198,7 @@ class Programs:
         seat = self._held.seat(Person.of(principal), attendance)
 
         session, keeping = self._gate.open(principal, catalogue, log), Keeping(self._results, principal, log)
-        work = Work(principal, catalogue, session, keeping, log, request, progress, started)
+        work = Work(principal, catalogue, session, keeping, log, request, Audience(progress), started)
         holder = Holder(
             *(work, attendance, seat, self._pauses, self._waiting),
             instance=self._audit.instance,
@@ -255,7 +255,7 @@ class Programs:
                 return await self._waiting.not_ready(principal, again or paused, request)
         session = self._gate.open(principal, catalogue, log, going.claimed.session)
         keeping = Keeping(self._results, principal, log)
-        work = Work(principal, catalogue, session, keeping, log, request, progress, started)
+        work = Work(principal, catalogue, session, keeping, log, request, Audience(progress), started)
         return await self._ended(work, lambda: self._course.go_on(work, going), going.put_back)
 
     async def _gone(self, going: Going, pause_id: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 
 from portal.programs.brief import quoted
 
@@ -19,6 +19,8 @@ HEARTBEAT_S = 10.0
 
 MAX_SHOWN = 4
 MAX_PRINTED_CHARS = 1_000
+
+_UNHEARD = nullcontext()
 
 
 class Report:
@@ -66,15 +68,58 @@ class Report:
         return "\n".join(lines)
 
 
-@asynccontextmanager
-async def reporting(progress: Progress) -> AsyncIterator[Report]:
-    """Yield a report to note things in. It is sent by a task of its own, so that a slow client never slows the program:
-    of news that come faster than they can be sent, the sum is. Numbers only increase.
-    """
-    report = Report()
+class Audience:
+    """Whoever asked to hear of one program: at first, and again each time that a request goes on with it.
 
-    async def send() -> None:
-        number = 0
+    Each request that asked hears of what is noted from then on, in numbers that only increase. What is noted while
+    nobody listens is forgotten, and costs next to nothing. News are sent by a task of its own, so that a slow client
+    never slows the program: of those that come faster than they can be sent, the sum is.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._first = progress
+        self._report: Report | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Tell whoever asked of what is noted inside. Once this is left, nothing more is sent."""
+        self.come(self._first)
+        try:
+            yield
+        finally:
+            sending = self._sending
+            self.leave()
+            if sending is not None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await sending
+
+    def come(self, progress: Progress | None) -> None:
+        """Tell ``progress`` from now on, and nobody else."""
+        self.leave()
+        if progress is not None:
+            self._report = Report()
+            self._sending = asyncio.create_task(_send(self._report, progress), name="progress")
+
+    def leave(self) -> None:
+        """Tell nobody from now on."""
+        if self._sending is not None:
+            self._sending.cancel()
+        self._report = self._sending = None
+
+    def call(self, name: str) -> AbstractContextManager[None]:
+        """Note that a call begins and, on leaving, that it has ended."""
+        return _UNHEARD if self._report is None else self._report.call(name)
+
+    def printed(self, text: str) -> None:
+        """Note what the program prints."""
+        if self._report is not None:
+            self._report.printed(text)
+
+
+async def _send(report: Report, progress: Progress) -> None:
+    number = 0
+    with contextlib.suppress(Exception):  # the client went away: nobody to tell
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_S):
@@ -83,11 +128,3 @@ async def reporting(progress: Progress) -> AsyncIterator[Report]:
             number += 1
             await progress(number, report.text())
             await asyncio.sleep(MIN_INTERVAL_S)
-
-    task = asyncio.create_task(send(), name="progress")
-    try:
-        yield report
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):  # the client went away: nobody to tell
-            await task

@@ -13,7 +13,6 @@ from portal.catalogue.snapshot import Catalogue
 from portal.gate import Gate
 from portal.programs.checking import faults
 from portal.programs.going import Going
-from portal.programs.progress import reporting
 from portal.programs.source import Source, read
 from portal.programs.work import Holder, Work
 from portal.sandbox.contract import (
@@ -71,9 +70,10 @@ class Running:
         wide = partial(_wide, work.catalogue, allowed, modules)
 
         async def again(call: PendingCall) -> Json:
-            return await work.keeping.stowed(await going.again(work.session, call))
+            with work.audience.call(f"{call.module}.{call.function}"):
+                return await work.keeping.stowed(await going.again(work.session, call))
 
-        async def run(dispatch: Dispatch, printed: Printed | None) -> Outcome:
+        async def run(dispatch: Dispatch, printed: Printed) -> Outcome:
             return await self._sandbox.resume(
                 claimed.pause, source.code, modules, dispatch, self._limits, again, printed
             )
@@ -97,7 +97,7 @@ class Running:
                 failure = Failure("invalid", "The type check failed; nothing ran.")
                 return Ran(Outcome(failure=failure), source, findings)
 
-        async def run(dispatch: Dispatch, printed: Printed | None) -> Outcome:
+        async def run(dispatch: Dispatch, printed: Printed) -> Outcome:
             return await self._sandbox.run(source.code, modules, dispatch, self._limits, printed, source.gap, holder)
 
         outcome = await self._reported(work, run)
@@ -116,18 +116,17 @@ class Running:
     async def _reported(
         self,
         work: Work,
-        run: Callable[[Dispatch, Printed | None], Awaitable[Outcome]],
+        run: Callable[[Dispatch, Printed], Awaitable[Outcome]],
     ) -> Outcome:
-        call = work.keeping.around(work.session.call)
-        if work.progress is None:
-            return await run(call, None)
-        async with reporting(work.report) as report:
+        """Note calls and prints even while nobody listens: a request that goes on with the program may ask to."""
+        call, audience = work.keeping.around(work.session.call), work.audience
 
-            async def reported(server: str, function: str, arguments: dict[str, Any]) -> Any:
-                with report.call(f"{server}.{function}".lstrip(".")):
-                    return await call(server, function, arguments)
+        async def reported(server: str, function: str, arguments: dict[str, Any]) -> Any:
+            with audience.call(f"{server}.{function}".lstrip(".")):
+                return await call(server, function, arguments)
 
-            return await run(reported, report.printed)
+        async with audience.listening():
+            return await run(reported, audience.printed)
 
 
 def _wide(catalogue: Catalogue, allowed: Allowed, modules: Sequence[Module]) -> list[Module]:

@@ -19,7 +19,7 @@ from portal.programs.attendance import Attendance
 from portal.programs.held import Arrival, Seat
 from portal.programs.keeping import Keeping
 from portal.programs.pauses import Pauses
-from portal.programs.progress import Progress
+from portal.programs.progress import Audience
 from portal.programs.waiting import Waiting
 from portal.sandbox.contract import Again, CallRevoked, Failure, Json, Pause, PendingCall
 from shared_auth.principal import Principal
@@ -35,7 +35,7 @@ class Work:
     keeping: Keeping
     log: ProgramLog
     request: str
-    progress: Progress | None
+    audience: Audience
     started: float
 
     @property
@@ -43,15 +43,10 @@ class Work:
         """How long the request has been waiting."""
         return (time.perf_counter() - self.started) * 1_000
 
-    async def report(self, number: int, text: str) -> None:
-        """Tell whoever attends the program how far it is."""
-        if self.progress is not None:
-            await self.progress(number, text)
-
     def go_on(self, arrival: Arrival) -> None:
         """Go on for another request."""
         self.principal, self.catalogue, self.log = arrival.principal, arrival.catalogue, arrival.log
-        self.request, self.progress, self.started = arrival.request, arrival.progress, arrival.started
+        self.request, self.started = arrival.request, arrival.started
         self.session.go_on(arrival.principal, arrival.catalogue, arrival.log)
         self.keeping.go_on(arrival.log)
 
@@ -103,7 +98,7 @@ class Holder:
                 reply = await self._waiting.reply(
                     work.principal, paused, work.request, made, elapsed_ms=work.elapsed_ms
                 )
-                work.progress = None
+                work.audience.leave()
                 self._attendance.say(reply)
                 arrival = await self._seat.arrival(paused)
         except BaseException:
@@ -114,9 +109,11 @@ class Holder:
                 await asyncio.shield(self._abandon(paused.id))
             raise
         work.go_on(arrival)
+        work.audience.come(arrival.progress)
 
         async def again(call: PendingCall) -> Json:
-            return await work.keeping.stowed(await arrival.going.again(work.session, call))
+            with work.audience.call(f"{call.module}.{call.function}"):
+                return await work.keeping.stowed(await arrival.going.again(work.session, call))
 
         return again
 

@@ -22,7 +22,7 @@ from portal.programs.held import Room
 from portal.upstream.failures import UpstreamFailure
 from shared_auth.principal import Principal
 from tests.programs.standing import READER, Standing, timeless
-from tests.programs.test_pauses import ADA, asking, calls, decide, id_in, resume, rows
+from tests.programs.test_pauses import ADA, ME, asking, calls, decide, id_in, resume, rows
 
 ENGINE = "# engine: cpython\n"
 DROP = f"""\
@@ -231,6 +231,41 @@ async def test_a_grant_that_ends_ends_it(tmp_path: Path) -> None:
                 await asyncio.sleep(0.02)
         assert "The access that it ran with has ended" in await resume(stand, pause_id)
         assert stand.desk.called == ["add_item"]
+
+
+@pytest.mark.parametrize("seen", [False, True])
+async def test_on_any_replica_a_request_that_waits_for_it_hears_that_its_grant_has_ended(
+    tmp_path: Path, *, seen: bool
+) -> None:
+    gone: set[str] = set()
+
+    async def ended_grants(grants: Collection[str]) -> set[str]:
+        return gone & set(grants)
+
+    async with replicas(tmp_path, ended=ended_grants, resume_wait_s=60.0) as (first, second):
+        pause_id = await hold(first)
+        waiting = [asyncio.create_task(resume(stand, pause_id)) for stand in (first, second)]
+        gone.add("grant-1")
+        if seen:  # its page ends the row before its own process knows
+            asked = await second.pauses.asked(ME, pause_id)
+            assert asked is not None
+            assert (asked.state, asked.outcome) == ("revoked", "revoked")
+        async with asyncio.timeout(20):
+            replies = await asyncio.gather(*waiting)
+        await ended(first)
+        replies += [await resume(stand, pause_id) for stand in (first, second)]
+        for reply in replies:
+            assert reply.startswith("failed: revoked")
+            assert "The access that it ran with has ended, so it does not go on." in reply
+            assert reply.endswith("calls already made:\n  desk.add_item → ok (write, N ms)")
+        assert await first.recorded() == ["revoked"]
+        assert await rows(first) == [("revoked", False, False)]
+        assert first.desk.called == ["add_item"]
+        verdict = await verify(first.engine)
+        assert (verdict.whole, verdict.unchained) == (
+            True,
+            1,
+        )  # revoked while it was paused: it has no place in a chain
 
 
 async def test_another_replica_says_where_it_waits_and_never_runs_it(tmp_path: Path) -> None:

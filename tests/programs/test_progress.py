@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mcp.server import ServerRequestContext
+from mcp_types import CallToolRequestParams, CallToolResult
 
 from portal.programs import progress as module
-from portal.programs.progress import MAX_PRINTED_CHARS, Report, reporting
-from tests.programs.standing import WRITER, Standing, standing, timeless
+from portal.programs.progress import MAX_PRINTED_CHARS, Report
+from tests.programs.standing import WRITER, Desk, Standing, standing, timeless
+from tests.programs.test_pauses import ADA, asking, decide, id_in
 from tests.sandbox.test_jail import needs_jail
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -124,12 +128,81 @@ def test_of_what_is_printed_the_last_is_kept_and_said_once(printed: Iterable[str
     assert report.text() == "running"
 
 
-async def test_many_tools_in_flight_are_not_all_named() -> None:
-    async with reporting(Heard()) as report:
-        calls = [report.call(f"desk.tool_{n}") for n in range(9)]
-        for call in calls:
-            call.__enter__()
-        assert report.text() == "0/9 calls · desk.tool_0, desk.tool_1, desk.tool_2, desk.tool_3, …"
-        for call in calls:
-            call.__exit__(None, None, None)
-        assert report.text() == "9/9 calls"
+def test_many_tools_in_flight_are_not_all_named() -> None:
+    report = Report()
+    calls = [report.call(f"desk.tool_{n}") for n in range(9)]
+    for call in calls:
+        call.__enter__()
+    assert report.text() == "0/9 calls · desk.tool_0, desk.tool_1, desk.tool_2, desk.tool_3, …"
+    for call in calls:
+        call.__exit__(None, None, None)
+    assert report.text() == "9/9 calls"
+
+
+class SlowDesk(Desk):
+    """Takes its time to drop an item, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = asyncio.Event()
+
+    async def call(self, ctx: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
+        if params.name == "drop_item":
+            await self.dropped.wait()
+        return await super().call(ctx, params)
+
+
+@needs_jail
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("at_first", [False, True])
+@pytest.mark.parametrize("afterwards", [False, True])
+async def test_each_request_of_a_program_that_waited_hears_of_it_if_it_asked(
+    tmp_path: Path, engine: str, *, at_first: bool, afterwards: bool
+) -> None:
+    code = f"""{engine}import desk
+await desk.get_items()
+try:
+    await desk.drop_item(name='a')
+except RuntimeError:
+    print('tried')
+await desk.wait()
+7"""
+    first, second, desk = Heard(), Heard(), SlowDesk()
+    async with asking(tmp_path, engines=True, desk=desk) as stand:
+        paused = await stand.programs.execute(ADA, code, first if at_first else None)
+        told = list(first.told)
+        assert bool(told) == at_first
+        await decide(stand, id_in(paused))
+        going = asyncio.create_task(stand.programs.resume(ADA, id_in(paused), second if afterwards else None))
+        if afterwards:
+            await second.until("0/1 calls · desk.drop_item")
+        desk.dropped.set()
+        await desk.waiting.wait()
+        if afterwards:
+            await second.until("1/2 calls · desk.wait")
+            await second.until("  | tried")
+        desk.go_on.set()
+        assert (await going).text.startswith("ok · ")
+    assert first.told == told
+    assert [number for number, _ in second.told] == list(range(1, len(second.told) + 1))
+    assert bool(second.told) == afterwards
+
+
+@needs_jail
+async def test_who_comes_later_hears_nothing_of_what_came_before(tmp_path: Path) -> None:
+    code = """# engine: cpython
+import desk
+print('before')
+try:
+    await desk.drop_item(name='a')
+except RuntimeError:
+    await desk.wait()"""
+    heard = Heard()
+    async with asking(tmp_path, engines=True) as stand:
+        paused = await stand.programs.execute(ADA, code)
+        await decide(stand, id_in(paused))
+        going = asyncio.create_task(stand.programs.resume(ADA, id_in(paused), heard))
+        await heard.until("1/2 calls · desk.wait")
+        stand.desk.go_on.set()
+        assert "--- printed\nbefore" in (await going).text
+    assert not any("before" in text for _, text in heard.told)
