@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 60.0
+PUBLIC = "http://127.0.0.1:1"
+"""Where replicas say that they are. Nobody listens there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,25 @@ def portal(folder: Path, config: str | None = None, **settings: str) -> Iterator
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def replicas(folder: Path, database: str, config: str, **settings: str) -> Iterator[tuple[Running, Running]]:
+    """Yield two portals on the PostgreSQL database of that name: one portal, as behind a load balancer at PUBLIC, with
+    each replica asked at its own address. ``settings`` are both's.
+    """
+    shared = {
+        "database_url": f"postgresql+psycopg://postgres@127.0.0.1/{database}",
+        "auth__secret": "a secret of the tests, the same on every replica",
+        "public_url": PUBLIC,
+        "allowed_hosts": '["127.0.0.1:*"]',
+    }
+    with ExitStack() as stack:
+        found = []
+        for name in ("one", "two"):
+            (folder / name).mkdir()
+            found.append(stack.enter_context(portal(folder / name, config, **shared | settings)))
+        yield found[0], found[1]
 
 
 def _wait(base: str, process: subprocess.Popen[str], log: Path) -> None:

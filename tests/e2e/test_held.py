@@ -15,7 +15,7 @@ import pytest
 
 from tests.asking import agent, ask
 from tests.e2e.test_pauses import TITLES, browser, config, decide, id_in
-from tests.running import Running, portal
+from tests.running import PUBLIC, Running, portal, replicas
 from tests.sandbox.test_jail import needs_jail
 from tests.store.databases import SERVER
 
@@ -36,19 +36,7 @@ n['title']
 
 
 async def test_it_goes_on_in_the_portal_that_holds_it_and_nowhere_else(tmp_path: Path, postgresql: str) -> None:
-    shared = {
-        "database_url": f"postgresql+psycopg://postgres@127.0.0.1/{postgresql}",
-        "auth__secret": "a secret of the tests, the same on every replica",
-        "public_url": "http://127.0.0.1:1",
-        "allowed_hosts": '["127.0.0.1:*"]',
-    }
-    folders = [tmp_path / name for name in ("a", "b")]
-    for folder in folders:
-        folder.mkdir()
-    with (
-        portal(folders[0], config(folders[0]), **shared) as first,
-        portal(folders[1], config(folders[1]), **shared) as second,
-    ):
+    with replicas(tmp_path, postgresql, config(tmp_path)) as (first, second):
         token = first.token()
         async with agent(first, token) as client, agent(second, token) as other:
             text, failed = await ask(client, "execute", code=ADD.format(title="held"))
@@ -56,7 +44,7 @@ async def test_it_goes_on_in_the_portal_that_holds_it_and_nowhere_else(tmp_path:
             assert "It waits in its process until then" in text
             held = id_in(text)
             lost = id_in((await ask(client, "execute", code=ADD.format(title="lost")))[0])
-            with browser(second, shared["public_url"]) as person:
+            with browser(second, PUBLIC) as person:
                 assert "It waits in a running process" in person.get(f"/programs/{held}").text
                 decide(person, f"/programs/{held}", "allow")
                 decide(person, f"/programs/{lost}", "allow")

@@ -10,10 +10,9 @@ import mcp_types as t
 from mcp import Client
 
 from tests.asking import agent, ask
-from tests.running import portal
+from tests.running import portal, replicas
 from tests.sandbox.test_jail import whole_jail
 
-SECRET = "a secret of the tests, the same on every replica"
 LONG = 'return [{"name": f"service-{n}", "owner": "team"} for n in range(5_213)]'
 NOTE = re.compile(
     r'^\(shows [\d,]+ of 5,213 items; whole for 60 min: load\("(r_\w+)"\) in a program, or (\S+)\)$', re.MULTILINE
@@ -34,24 +33,15 @@ async def pages(client: Client, uri: str) -> str:
 
 
 async def test_what_one_replica_kept_another_reads_after_the_first_was_killed(tmp_path: Path, postgresql: str) -> None:
-    shared = {
-        "database_url": f"postgresql+psycopg://postgres@127.0.0.1/{postgresql}",
-        "auth__secret": SECRET,
-        "public_url": "http://127.0.0.1:1",
-        "allowed_hosts": '["127.0.0.1:*"]',
-    }
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
     whole = [{"name": f"service-{n}", "owner": "team"} for n in range(5_213)]
-    with portal(tmp_path / "b", "", **shared) as second:
-        with portal(tmp_path / "a", "", **shared) as first:
-            token = first.token()
-            async with agent(first, token) as client:
-                text, failed = await ask(client, "execute", code=LONG)
-            assert not failed, text
-            assert len(text) < 24_300
-            first.process.kill()
-            first.process.wait()
+    with replicas(tmp_path, postgresql, "") as (first, second):
+        token = first.token()
+        async with agent(first, token) as client:
+            text, failed = await ask(client, "execute", code=LONG)
+        assert not failed, text
+        assert len(text) < 24_300
+        first.process.kill()
+        first.process.wait()
         note = NOTE.search(text)
         assert note is not None, text[-300:]
         handle, uri = note.groups()

@@ -20,7 +20,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.asking import agent, ask, eventually
-from tests.running import Running, portal
+from tests.running import PUBLIC, Running, portal, replicas
 from tests.store.databases import SERVER
 
 CONFIG = """
@@ -70,19 +70,7 @@ def id_in(text: str) -> str:
 
 @pytest.mark.requirement("RS-72", "RS-74")
 async def test_a_program_outlives_the_portal_that_paused_it(tmp_path: Path, postgresql: str) -> None:
-    shared = {
-        "database_url": f"postgresql+psycopg://postgres@127.0.0.1/{postgresql}",
-        "auth__secret": "a secret of the tests, the same on every replica",
-        "public_url": "http://127.0.0.1:1",
-        "allowed_hosts": '["127.0.0.1:*"]',
-    }
-    folders = [tmp_path / name for name in ("a", "b")]
-    for folder in folders:
-        folder.mkdir()
-    with (
-        portal(folders[0], config(folders[0]), **shared) as first,
-        portal(folders[1], config(folders[1]), **shared) as second,
-    ):
+    with replicas(tmp_path, postgresql, config(tmp_path)) as (first, second):
         token = first.token()
         async with agent(first, token) as client:
             text, failed = await ask(client, "execute", code=ADD.format(title="outlived"))
@@ -91,7 +79,7 @@ async def test_a_program_outlives_the_portal_that_paused_it(tmp_path: Path, post
         assert f"http://127.0.0.1:1/programs/{pause_id}" in text
         first.process.send_signal(signal.SIGKILL)
         first.process.wait()
-        with browser(second, shared["public_url"]) as person:
+        with browser(second, PUBLIC) as person:
             assert "outlived" in person.get(f"/programs/{pause_id}").text
             decide(person, f"/programs/{pause_id}", "allow")
         async with agent(second, second.token()) as other:

@@ -7,27 +7,14 @@ from pathlib import Path
 import psycopg
 
 from tests.asking import agent, ask
-from tests.running import portal
+from tests.running import replicas
 from tests.store.databases import SERVER
 
 CONFIG = '[upstreams.notes]\nmodule = "servers._template"\n'
-SECRET = "a secret of the tests, the same on every replica"
 
 
 async def test_replicas_share_tokens_and_the_record(tmp_path: Path, postgresql: str) -> None:
-    shared = {
-        "database_url": f"postgresql+psycopg://postgres@127.0.0.1/{postgresql}",
-        "auth__secret": SECRET,
-        # One public address, as behind a load balancer; each replica is asked at its own.
-        "public_url": "http://127.0.0.1:1",
-    }
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    hosts = '["127.0.0.1:*"]'
-    with (
-        portal(tmp_path / "a", CONFIG, allowed_hosts=hosts, **shared) as first,
-        portal(tmp_path / "b", CONFIG, allowed_hosts=hosts, **shared) as second,
-    ):
+    with replicas(tmp_path, postgresql, CONFIG) as (first, second):
         token = first.token()
         for number, replica in enumerate((first, second)):
             async with agent(replica, token) as client:

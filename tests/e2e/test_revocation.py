@@ -13,7 +13,7 @@ import pytest
 
 from shared_auth import opaque
 from tests.asking import agent, ask, eventually
-from tests.running import Running, portal
+from tests.running import Running, replicas
 from tests.store.databases import SERVER
 
 SECRET = "mps_of-the-build"
@@ -30,18 +30,9 @@ COMPUTING = "# {mark}\nx = 0\nwhile True:\n    x += 1"
 
 
 @pytest.fixture
-def replicas(tmp_path: Path, postgresql: str) -> Iterator[tuple[Running, Running]]:
-    shared = {
-        "database_url": f"postgresql+psycopg://postgres@127.0.0.1/{postgresql}",
-        "auth__secret": "s" * 32,
-        "public_url": "http://127.0.0.1:8300",
-        "allowed_hosts": '["127.0.0.1:*"]',
-        "limits__cpu_s": "50",
-    }
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    with portal(tmp_path / "one", CONFIG, **shared) as one, portal(tmp_path / "two", CONFIG, **shared) as two:
-        yield one, two
+def both(tmp_path: Path, postgresql: str) -> Iterator[tuple[Running, Running]]:
+    with replicas(tmp_path, postgresql, CONFIG, limits__cpu_s="50") as found:
+        yield found
 
 
 def build_token(running: Running) -> str:
@@ -62,9 +53,9 @@ def outcomes(name: str, mark: str) -> list[str]:
 
 @pytest.mark.requirement("SH-04")
 async def test_programs_of_whoever_is_revoked_end_on_every_replica(
-    replicas: tuple[Running, Running], postgresql: str
+    both: tuple[Running, Running], postgresql: str
 ) -> None:
-    one, two = replicas
+    one, two = both
     person, build = one.token(), build_token(one)
 
     async def run(running: Running, token: str, code: str, mark: str) -> tuple[str, bool]:
@@ -94,7 +85,7 @@ async def test_programs_of_whoever_is_revoked_end_on_every_replica(
         assert failed
         assert "Access was revoked" in text
     assert [outcomes(postgresql, mark) for mark in marks] == [["revoked"]] * 3
-    for running in replicas:
+    for running in both:
         assert (
             httpx.post(
                 f"{running.base}/mcp", headers={"Authorization": f"Bearer {person}"}, trust_env=False
