@@ -150,8 +150,9 @@ async def test_its_page_says_until_when_it_waits_and_what_is_decided_there_count
 async def test_who_asks_for_progress_only_when_it_goes_on_gets_it(running: Running) -> None:
     told: list[tuple[float, str]] = []
 
-    async def heard(number: float, _total: float | None, message: str | None) -> None:
-        told.append((number, message or ""))
+    async def heard(progress: float, total: float | None, message: str | None) -> None:
+        assert total is None
+        told.append((progress, message or ""))
 
     async with agent(running, running.token()) as client:
         text, _ = await ask(client, "execute", code=SLOW)
