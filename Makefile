@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 AUTH_TESTS := tests/shared_auth tests/conformance
-E2E_TESTS := tests/e2e tests/load tests/oidc
+E2E_TESTS := tests/e2e tests/load tests/oidc tests/browser
 
 .PHONY: help run test test-auth test-e2e test-rest evidence check conformance bench bench-search bench-lag bench-tokens sentences clients load backstage docs lock new-server clean
 

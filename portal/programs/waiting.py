@@ -47,7 +47,7 @@ ELSEWHERE = (
 )
 
 _ENDED = {
-    "expired": "Nobody decided in time, so it does not go on.",
+    "expired": "Nobody decided, or nobody asked again, in time, so it does not go on.",
     "revoked": "The access that it ran with has ended, so it does not go on.",
     "running": "It goes on already, for another request. That one gets its result.",
     "interrupted": "The portal, or the process that it waited in, stopped before it ended. It is never run twice.",

@@ -32,7 +32,7 @@ _TITLES = {
     "waiting": "A program waits for you",
     "approved": "You have allowed it",
     "refused": "You have refused it",
-    "expired": "Nobody decided in time",
+    "expired": "Its time is over",
     "revoked": "Its access has ended",
     "interrupted": "The process that it waited in has ended",
     "resumed": "It has gone on",
@@ -40,6 +40,7 @@ _TITLES = {
 _SAID = {
     "approved": "The agent goes on when it asks again, which may be at once.",
     "refused": "The program is told that you refused, when the agent asks again.",
+    "expired": "Nobody decided, or the agent did not ask again, in time. It does not go on.",
 }
 
 
@@ -134,13 +135,13 @@ class Approvals:
         """Return the page. In a thread: what a program passes may be megabytes."""
         calls = self._calls(paused) if paused.state == "waiting" and paused.outcome == "paused" else []
         asks = [call for call in calls if call.ask]
-        state = paused.state
-        if state in {"waiting", "approved", "refused"} and paused.outcome != "paused":
-            state = "expired"  # it ended in another way, and waits for nobody
+        state, waits = paused.state, paused.state in {"waiting", "approved", "refused"}
+        if waits and paused.outcome != "paused":
+            state, waits = "expired", False  # it ended in another way, and waits for nobody
         return PAGES.get_template("program.html").render(
             title=_TITLES[state],
             said=_SAID.get(state, "") or (f"It ended: {paused.outcome}." if state == "resumed" else ""),
-            open=bool(calls),
+            waits=waits,
             held=bool(paused.holder),
             person=principal,
             program=_Listed(paused.id, "", visible(paused.client_name), _until(paused)),
