@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from portal.programs.pauses import Paused, Pauses, Person
 from portal.sandbox.contract import PendingCall
-from portal.web.home import HEADERS, PAGES
+from portal.web.home import page
 from portal.web.visible import visible
-from shared_auth.authorization.pages import for_people
+from shared_auth.authorization.pages import for_people, redirect
 from shared_auth.principal import Principal
 from shared_auth.reasons import Denied, Reason
 from shared_auth.service import Auth
@@ -93,7 +93,7 @@ class Approvals:
             _Listed(paused.id, _names(paused), visible(paused.client_name), _until(paused))
             for paused in await self._pauses.waiting(Person.of(principal))
         ]
-        return HTMLResponse(PAGES.get_template("programs.html").render(programs=found), headers=HEADERS)
+        return page("programs.html", programs=found)
 
     async def page(self, request: Request) -> Response:
         """Show one program to its person; to anybody else it is not there."""
@@ -102,12 +102,10 @@ class Approvals:
             return self._signed_out(request)
         paused = await self._pauses.asked(Person.of(principal), request.path_params["id"])
         if paused is None:
-            page = PAGES.get_template("program_unknown.html").render()
-            return HTMLResponse(page, 404, headers=HEADERS)
+            return page("program_unknown.html", status=404)
         made = await self._pauses.calls(principal, paused.program_id)
         form_token = await self._auth.form_token(request, about=_about(paused.id))
-        page = await asyncio.to_thread(self._render, principal, paused, made, form_token)
-        return HTMLResponse(page, headers=HEADERS)
+        return await asyncio.to_thread(self._page, principal, paused, made, form_token)
 
     async def decision(self, request: Request) -> Response:
         """Take the answer, once. Raises Denied: then nothing was decided."""
@@ -129,16 +127,17 @@ class Approvals:
             agreed = [call for call in askable if not _ticked(calls) or f"call-{call}" in form]
         if not await self._pauses.decide(person, pause_id, agreed, how="page"):
             raise Denied(Reason.CONSENT_UNKNOWN)
-        return RedirectResponse(f"/programs/{paused.id}", 303, headers=HEADERS)
+        return redirect(f"/programs/{paused.id}")
 
-    def _render(self, principal: Principal, paused: Paused, made: object, form_token: str) -> str:
+    def _page(self, principal: Principal, paused: Paused, made: object, form_token: str) -> Response:
         """Return the page. In a thread: what a program passes may be megabytes."""
         calls = self._calls(paused) if paused.state == "waiting" and paused.outcome == "paused" else []
         asks = [call for call in calls if call.ask]
         state, waits = paused.state, paused.state in {"waiting", "approved", "refused"}
         if waits and paused.outcome != "paused":
             state, waits = "expired", False  # it ended in another way, and waits for nobody
-        return PAGES.get_template("program.html").render(
+        return page(
+            "program.html",
             title=_TITLES[state],
             said=_SAID.get(state, "") or (f"It ended: {paused.outcome}." if state == "resumed" else ""),
             waits=waits,
@@ -178,8 +177,7 @@ class Approvals:
         )
 
     def _signed_out(self, request: Request) -> Response:
-        page = PAGES.get_template("signed_out.html").render(link=self._sign_in_link)
-        response = HTMLResponse(page, 401, headers=HEADERS)
+        response = page("welcome.html", status=401, link=self._sign_in_link)
         self._auth.look_for(response, request)
         return response
 

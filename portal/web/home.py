@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
-from jinja2 import Environment, PackageLoader
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from portal.catalogue.live import LiveCatalogue
 from portal.catalogue.records import Effect
 from portal.gate import Gate
 from portal.programs.pauses import Pauses, Person
 from portal.snippets import snippets
+from shared_auth.authorization.pages import Pages
 from shared_auth.service import Auth
 
-HEADERS = {
-    # Nothing but this page's own style; it may not be framed, sniffed, cached or leaked by a referrer.
-    "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; "
-    "form-action 'self'; base-uri 'none'",
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: with it browsers send "Origin: null" with the sign-out form, and it would be refused.
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-PAGES = Environment(loader=PackageLoader("portal.web"), autoescape=True)
+page = Pages(Path(__file__).parent / "templates").page
+"""Return one of the portal's own pages; see Pages.page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +54,7 @@ class Home:
         """Show a signed-in person their portal, and anybody else how to sign in."""
         principal = await self._auth.session_principal(request)
         if principal is None:
-            page = PAGES.get_template("signed_out.html").render(link=self._sign_in_link)
-            return HTMLResponse(page, 401, headers=HEADERS)
+            return page("welcome.html", status=401, link=self._sign_in_link)
         allowed = self._gate.allowed(principal)
         current = self._catalogue.current
         rows = []
@@ -72,7 +63,8 @@ class Home:
             rows.append(
                 _Row(state.name, state.summary, state.state, state.detail, {name: effects[name] for name in effects})
             )
-        page = PAGES.get_template("home.html").render(
+        return page(
+            "home.html",
             person=principal,
             waiting=len(await self._pauses.waiting(Person.of(principal))),
             rows=rows,
@@ -80,4 +72,3 @@ class Home:
             endpoint=self._endpoint,
             connections=bool(self._auth.vault.servers),
         )
-        return HTMLResponse(page, headers=HEADERS)

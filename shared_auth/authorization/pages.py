@@ -24,11 +24,6 @@ TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 STYLE = (TEMPLATES / "style.css").read_text(encoding="utf-8")
 STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, auto_reload=False
-)
-_ENVIRONMENT.filters["day"] = lambda seconds: datetime.fromtimestamp(seconds, UTC).date().isoformat()
-
 HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -39,15 +34,33 @@ HEADERS = {
 }
 
 
-def page(template: str, *, status: int = 200, form_target: str = "", **values: Any) -> Response:
-    """Return a page. Its forms go to us, and by redirect to the CSP source ``form_target``; nothing else is loaded."""
-    forms = f"'self' {form_target}".strip()
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; form-action {forms}; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    )
-    html = _ENVIRONMENT.get_template(template).render(style=STYLE, **values)
-    return HTMLResponse(html, status, {**HEADERS, "Content-Security-Policy": policy})
+class Pages:
+    """The pages of one folder of templates, over the layout and the style that all pages share."""
+
+    def __init__(self, templates: Path) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader([templates, TEMPLATES]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+        )
+        self._environment.filters["day"] = lambda seconds: datetime.fromtimestamp(seconds, UTC).date().isoformat()
+
+    def page(self, template: str, *, status: int = 200, form_target: str = "", **values: Any) -> Response:
+        """Return a page. Its forms go to us, and by redirect to the CSP source ``form_target``; nothing else is loaded,
+        and no style but ours is applied, whatever stands in the page.
+        """
+        forms = f"'self' {form_target}".strip()
+        policy = (
+            f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; form-action {forms}; "
+            "frame-ancestors 'none'; base-uri 'none'"
+        )
+        html = self._environment.get_template(template).render(style=STYLE, **values)
+        return HTMLResponse(html, status, {**HEADERS, "Content-Security-Policy": policy})
+
+
+page = Pages(TEMPLATES).page
+"""Return one of the auth flow's own pages; see Pages.page."""
 
 
 def redirect(location: str) -> Response:

@@ -153,6 +153,14 @@ async def test_what_a_program_says_is_text(person: Browser, running: Running) ->
     assert "taken over" not in person.title
     assert person.run("return document.scripts.length + document.images.length") == 0
     assert person.complaints() == []
+    # Were it not text, the page would still apply no style of theirs, nor load or run anything.
+    person.run(f"document.querySelector('main').innerHTML += {json.dumps(SCRIPT)} + '<p style=\"color: red\" id=p>'")
+    person.run(
+        "document.head.append(Object.assign(document.createElement('style'), {textContent: 'p { color: red }'}))"
+    )
+    assert person.run("return getComputedStyle(document.getElementById('p')).color") != "rgb(255, 0, 0)"
+    assert "taken over" not in person.title
+    assert len([said for said in person.complaints() if "Content Security Policy" in said]) >= 3
 
 
 @pytest.mark.requirement("RS-76")

@@ -47,12 +47,13 @@ async def sign_in(portal: Portal, browser: httpx.AsyncClient) -> httpx.Response:
 
 
 def is_confined(answer: httpx.Response) -> bool:
-    """Say whether the answer forbids scripts, frames, sniffing, caching and referrers."""
+    """Say whether the answer forbids scripts, styles that are not ours, frames, sniffing, caching and referrers."""
     policy = answer.headers["content-security-policy"]
     return (
         "default-src 'none'" in policy
         and "frame-ancestors 'none'" in policy
         and "script-src" not in policy
+        and "unsafe" not in policy
         and answer.headers["x-frame-options"] == "DENY"
         and answer.headers["x-content-type-options"] == "nosniff"
         and answer.headers["referrer-policy"] == "same-origin"
