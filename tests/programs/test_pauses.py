@@ -267,7 +267,9 @@ async def test_after_its_time_it_does_not_go_on_and_nothing_is_left_of_it(tmp_pa
             assert (await resume(stand, pause_id)).startswith("failed: expired")
         assert not await decide(stand, undecided)
         await stand.pauses.sweep()
-        assert (await resume(stand, late)).startswith("failed: expired · 1 call\nNobody decided, or nobody asked again, in time")
+        assert (await resume(stand, late)).startswith(
+            "failed: expired · 1 call\nNobody decided, or nobody asked again, in time"
+        )
         assert await rows(stand) == [("expired", False, False)] * 2
         assert await stand.recorded() == ["expired"] * 2
         assert stand.desk.called == ["add_item"] * 2
