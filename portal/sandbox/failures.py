@@ -88,14 +88,14 @@ _LIMIT_HINTS = {
 }
 
 
-def from_error(
-    error: ErrorEvent, code: str, limits: Limits, *, started: bool, called: bool, known: Sequence[str]
-) -> Failure:
+def from_error(error: ErrorEvent, code: str, limits: Limits, *, called: bool, known: Sequence[str]) -> Failure:
     """Return the Failure that a Python exception in the program means.
 
-    What the worker refused before anything ran (``started`` is false) is ``invalid``, and so is a module that does not
-    exist, unless a call was made before (``called``). ``known`` names the modules that could have been imported.
+    What the worker refused before anything ran is ``invalid``, and so is a module that does not exist, unless a call
+    was made before (``called``). ``known`` names the modules that could have been imported.
     """
+    # A place that the parser points at is in no function; whatever a program raises comes from <module> at the least.
+    ran = any(frame.function for frame in error.frames)
     message, name = error.message[:MAX_MESSAGE_CHARS], error.error[:MAX_NAME_CHARS]
     said = f"{name}: {message}" if message else name
     line = next((frame.line for frame in reversed(error.frames) if _own(frame)), None)
@@ -103,9 +103,9 @@ def from_error(
     limit = _limit(error)
     if limit:
         return over_limit(limit, limits, line=line, trace=trace)
-    if not started and error.error == "SyntaxError":
+    if not ran and error.error == "SyntaxError":
         return Failure("invalid", said, trace, line=line)
-    if not started and error.error == "NotImplementedError":
+    if not ran and error.error == "NotImplementedError":
         found = _unsupported(message)
         return Failure("invalid", found, traceback(error.frames, code, found, error.omitted), line=line)
     missing = error.error in {"ModuleNotFoundError", "ImportError"} and not called

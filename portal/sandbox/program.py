@@ -90,10 +90,8 @@ class Program:
         self._cut = False
         self._prints = 0
         self._cpu_us = 0
-        self._started = False
         self._overdue = False
         self._prelude = prelude
-        self._prelude_us = 0
         self._holding = holding
         self._died = False
         self._clock: asyncio.Timeout | None = None
@@ -115,7 +113,6 @@ class Program:
         self._begun_s -= snapshot.wall_s
         self._print_text(snapshot.printed)
         self._cut = snapshot.cut
-        self._started = True
         return await self._bounded(self._load(snapshot.state, pause.pending, again))
 
     async def _bounded(self, conversation: Coroutine[Any, Any, Outcome]) -> Outcome:
@@ -163,7 +160,6 @@ class Program:
             prepared = await self._turn(opened, requests.feed(self._prelude), owed=1)
             if prepared.kind is not Kind.COMPLETE:
                 raise ProtocolError("a worker that cannot run our own prelude")
-            self._prelude_us, self._started = prepared.cpu_us, False
             first, owed = [], 0
         return await self._converse(await self._turn(*first, requests.feed(self._code), owed=owed))
 
@@ -197,7 +193,7 @@ class Program:
                 # The worker did not understand us: a program cannot raise without a frame of its own.
                 raise ProtocolError(found.message[:300])
             failure = failures.from_error(
-                found, self._code, limits, started=self._started, called=self._calls.made > 0, known=list(self._modules)
+                found, self._code, limits, called=self._calls.made > 0, known=list(self._modules)
             )
             # A limit stops the interpreter in mid-operation: its memory is in no known state any more.
             self.clean = failure.kind != "limit"
@@ -277,7 +273,6 @@ class Program:
             timer.cancel()
         # No more than it can have had: on CPython it is the program that says so.
         self._cpu_us = min(max(self._cpu_us, event.cpu_us), int((limits.cpu_s + CPU_GRACE_S) * 1_000_000))
-        self._started = self._started or event.cpu_us > self._prelude_us or self._suspensions > 0
         if self._calls.revoked.done():
             raise _Ended(_revoked(self._calls.revoked.result()))
         return event
