@@ -8,6 +8,7 @@ import html
 import re
 import secrets
 import ssl
+from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +18,40 @@ CALLBACK = "http://127.0.0.1:5999/callback"
 TIMEOUT_S = 120.0
 UNUSED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Nothing here is https; without it every client would load the system's certificates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One authorization request of a public client to the portal at ``url``, with PKCE."""
+
+    url: str
+    client_id: str
+    redirect_uri: str = CALLBACK
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+    state: str = field(default_factory=lambda: secrets.token_urlsafe(8))
+
+    def query(self) -> dict[str, str]:
+        """Return the parameters of ``/authorize``."""
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
+        return {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_uri,
+            "state": self.state,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+            "resource": f"{self.url}/mcp",
+        }
+
+    def redeemed(self, code: str) -> dict[str, str]:
+        """Return the form that ``/token`` takes for the code."""
+        return {
+            "grant_type": "authorization_code",
+            "code": code,
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_uri,
+            "code_verifier": self.verifier,
+        }
 
 
 class Agent:
@@ -36,18 +71,8 @@ class Agent:
     async def log_in(self, client_id: str | None) -> str:
         """Return an access token, got through the whole flow. Registers a client when none is given."""
         client_id = client_id or await self._register()
-        verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(8)
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-        asked = {
-            "response_type": "code",
-            "client_id": client_id,
-            "redirect_uri": CALLBACK,
-            "state": state,
-            "code_challenge": challenge,
-            "code_challenge_method": "S256",
-            "resource": f"{self._url}/mcp",
-        }
-        question = self._is(200, await self._http.get(f"{self._url}/authorize", params=asked))
+        asking = Asking(self._url, client_id)
+        question = self._is(200, await self._http.get(f"{self._url}/authorize", params=asking.query()))
         consent = re.search(r'name="consent" value="([^"]+)"', question.text)
         assert consent, question.text
         form = {"consent": html.unescape(consent.group(1)), "decision": "allow"}
@@ -55,14 +80,8 @@ class Agent:
         while not self._is(303, told).headers["location"].startswith(CALLBACK):
             told = await self._http.get(told.headers["location"])
         answer = parse_qs(urlsplit(told.headers["location"]).query)
-        assert answer["state"] == [state]
-        redeemed = {
-            "grant_type": "authorization_code",
-            "code": answer["code"][0],
-            "client_id": client_id,
-            "redirect_uri": CALLBACK,
-            "code_verifier": verifier,
-        }
+        assert answer["state"] == [asking.state]
+        redeemed = asking.redeemed(answer["code"][0])
         tokens = self._is(200, await self._http.post(f"{self._url}/token", data=redeemed))
         return str(tokens.json()["access_token"])
 

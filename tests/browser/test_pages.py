@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -17,6 +14,7 @@ from tests.asking import agent, ask
 from tests.browser.chromium import Browser, chromium, window
 from tests.browser.listening import Site, site
 from tests.e2e.test_pauses import TITLES, config, id_in
+from tests.person import Asking
 from tests.running import Running, portal
 
 ADD = "import notes\ntry:\n    n = await notes.add_note(title={title!r}, text='.')\nexcept PermissionError as e:\n    n = {{'title': 'refused'}}\nn['title']"
@@ -90,33 +88,16 @@ def test_an_agent_gets_its_code_by_the_yes_of_a_person(person: Browser, running:
     callback = f"{elsewhere.base}/callback"
     metadata = {"client_name": "Agent", "redirect_uris": [callback], "token_endpoint_auth_method": "none"}
     client_id = httpx.post(f"{running.base}/register", json=metadata, trust_env=False).json()["client_id"]
-    verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(8)
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    asked = {
-        "response_type": "code",
-        "client_id": client_id,
-        "redirect_uri": callback,
-        "state": state,
-        "code_challenge": challenge,
-        "code_challenge_method": "S256",
-        "resource": f"{running.base}/mcp",
-    }
-    person.open(f"{running.base}/authorize?{urlencode(asked)}")
+    asking = Asking(running.base, client_id, callback)
+    person.open(f"{running.base}/authorize?{urlencode(asking.query())}")
     person.until("It calls itself")
     # Chromium holds a form to its page's form-action through every redirect that follows.
     person.press("Yes, let it act for me")
     person.until("Elsewhere")
     (answer,) = [query for query in elsewhere.queries if "code" in query]
-    assert answer["state"] == [state]
+    assert answer["state"] == [asking.state]
     assert person.complaints() == []
-    redeemed = {
-        "grant_type": "authorization_code",
-        "code": answer["code"][0],
-        "client_id": client_id,
-        "redirect_uri": callback,
-        "code_verifier": verifier,
-    }
-    tokens = httpx.post(f"{running.base}/token", data=redeemed, trust_env=False)
+    tokens = httpx.post(f"{running.base}/token", data=asking.redeemed(answer["code"][0]), trust_env=False)
     assert tokens.status_code == 200, tokens.text
 
 
