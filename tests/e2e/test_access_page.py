@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.asking import agent, ask, eventually
-from tests.load.logins import config, shared
+from tests.load.logins import two
 from tests.person import Agent
-from tests.provider import serving
-from tests.running import Running, free_port, portal
+from tests.running import Running
 from tests.store.databases import SERVER
 
 WAITING = "import slow\n# {mark}\nawait slow.wait_for(seconds=50)"
@@ -23,20 +21,8 @@ SLOW = '\n[upstreams.slow]\nmodule = "tests.upstreams.slow"\n'
 
 @pytest.fixture
 async def replicas(tmp_path: Path, postgresql: str) -> AsyncIterator[tuple[Running, Running]]:
-    port = free_port()
-    settings = shared(postgresql) | {
-        "public_url": f"http://127.0.0.1:{port}",
-        "allowed_hosts": '["127.0.0.1:*"]',
-        "auth__admin_groups": '["operators"]',
-    }
-    async with serving() as provider, AsyncExitStack() as stack:
-        found = []
-        for name, own in (("one", {"port": str(port)}), ("two", {})):
-            (tmp_path / name).mkdir()
-            standing = portal(tmp_path / name, config(provider, 30) + SLOW, **settings, **own)
-            found.append(await asyncio.to_thread(standing.__enter__))
-            stack.push_async_callback(asyncio.to_thread, standing.__exit__, None, None, None)
-        yield found[0], found[1]
+    async with two(tmp_path, postgresql, SLOW) as found:
+        yield found
 
 
 def rows(name: str, query: str) -> list[tuple[object, ...]]:

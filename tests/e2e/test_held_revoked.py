@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +17,9 @@ import pytest
 
 from tests.asking import agent, ask, eventually
 from tests.e2e.test_pauses import POLICY, TITLES, id_in
-from tests.load.logins import config, shared
+from tests.load.logins import two
 from tests.person import Agent
-from tests.provider import serving
-from tests.running import Running, free_port, portal
+from tests.running import Running
 from tests.sandbox.test_jail import needs_jail
 from tests.store.databases import SERVER
 
@@ -43,22 +41,10 @@ WITHIN_S = 5.0
 
 @pytest.fixture
 async def replicas(tmp_path: Path, postgresql: str) -> AsyncIterator[tuple[Running, Running]]:
-    port = free_port()
-    settings = shared(postgresql) | {
-        "public_url": f"http://127.0.0.1:{port}",
-        "allowed_hosts": '["127.0.0.1:*"]',
-        "auth__admin_groups": '["operators"]',
-    }
     policy = tmp_path / "asking.cedar"
     policy.write_text(POLICY, encoding="utf-8")
-    async with serving() as provider, AsyncExitStack() as stack:
-        found = []
-        for name, own in (("one", {"port": str(port)}), ("two", {})):
-            (tmp_path / name).mkdir()
-            standing = portal(tmp_path / name, config(provider, 30) + NOTES.format(policy=policy), **settings, **own)
-            found.append(await asyncio.to_thread(standing.__enter__))
-            stack.push_async_callback(asyncio.to_thread, standing.__exit__, None, None, None)
-        yield found[0], found[1]
+    async with two(tmp_path, postgresql, NOTES.format(policy=policy)) as found:
+        yield found
 
 
 def rows(name: str, query: str, *values: str) -> list[tuple[object, ...]]:

@@ -11,12 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from tests.person import CALLBACK, Agent
 from tests.provider import CLIENT_ID, SECRET, Provider, serving
-from tests.running import Running, portal
+from tests.running import Running, free_port, portal
 
 HOW_MANY = 500
 
@@ -53,6 +53,27 @@ async def stage(folder: Path, how_many: int, **settings: str) -> AsyncIterator[R
             yield running
         finally:
             await asyncio.to_thread(standing.__exit__, None, None, None)
+
+
+@asynccontextmanager
+async def two(folder: Path, database: str, more: str) -> AsyncIterator[tuple[Running, Running]]:
+    """Yield two portals on one PostgreSQL database with one provider, where ``operators`` administer. The first is where
+    both say that they are. ``more`` are settings of both.
+    """
+    port = free_port()
+    settings = shared(database) | {
+        "public_url": f"http://127.0.0.1:{port}",
+        "allowed_hosts": '["127.0.0.1:*"]',
+        "auth__admin_groups": '["operators"]',
+    }
+    async with serving() as provider, AsyncExitStack() as stack:
+        found = []
+        for name, own in (("one", {"port": str(port)}), ("two", {})):
+            (folder / name).mkdir()
+            standing = portal(folder / name, config(provider, 30) + more, **settings, **own)
+            found.append(await asyncio.to_thread(standing.__enter__))
+            stack.push_async_callback(asyncio.to_thread, standing.__exit__, None, None, None)
+        yield found[0], found[1]
 
 
 async def log_in_all(running: Running, how_many: int) -> list[str]:
