@@ -280,7 +280,7 @@ class Auth:
         """Return the fields of the form about ``about`` that our own page showed this session. Raises Denied."""
         return await self._forms.read(request, await self._signed_in(request), about)
 
-    def look_for(self, response: Response, request: Request) -> None:
+    def remember_page(self, response: Response, request: Request) -> None:
         """Let whoever signs in in this browser be led back to the page that ``request`` asked for."""
         self._way_back.remember(response, request)
 

@@ -184,7 +184,6 @@ class Writer:
                 self._commit(rows)
             except self._gone:
                 # The connection may have died since the last commit (a restarted server): one fresh one is tried.
-                self._let_go()
                 with contextlib.suppress(SQLAlchemyError):
                     self._engine.dispose()
                 self._commit(rows)
@@ -208,21 +207,20 @@ class Writer:
 
     def _commit(self, rows: Sequence[Row]) -> None:
         head = self._linked(rows)
-        if self._connection is None:
-            self._connection = self._engine.raw_connection()
-        cursor = self._connection.cursor()
         try:
-            for operation in _ORDER:
-                values = [row.values for row in rows if row.operation == operation]
-                if values:
-                    ready = self._statements[operation]
-                    cursor.executemany(ready.sql, [ready.parameters(row) for row in values])
+            if self._connection is None:
+                self._connection = self._engine.raw_connection()
+            with contextlib.closing(self._connection.cursor()) as cursor:
+                for operation in _ORDER:
+                    values = [row.values for row in rows if row.operation == operation]
+                    if values:
+                        ready = self._statements[operation]
+                        cursor.executemany(ready.sql, [ready.parameters(row) for row in values])
             self._connection.commit()
-        except self._dbapi.Error:
+        except BaseException:
+            # Whatever it is, also a number that the driver cannot take: nothing of it may go into the next commit.
             self._let_go()
             raise
-        finally:
-            cursor.close()
         self._head = head
 
     def _let_go(self) -> None:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from portal.programs.pauses import Paused, Pauses, Person
 from portal.sandbox.contract import PendingCall
-from portal.web.home import page
+from portal.web.pages import show
 from portal.web.visible import visible
 from shared_auth.authorization.pages import for_people, redirect
 from shared_auth.principal import Principal
@@ -93,7 +93,7 @@ class Approvals:
             _Listed(paused.id, _names(paused), visible(paused.client_name), _until(paused))
             for paused in await self._pauses.waiting(Person.of(principal))
         ]
-        return page("programs.html", programs=found)
+        return show("programs.html", programs=found)
 
     async def page(self, request: Request) -> Response:
         """Show one program to its person; to anybody else it is not there."""
@@ -102,10 +102,10 @@ class Approvals:
             return self._signed_out(request)
         paused = await self._pauses.asked(Person.of(principal), request.path_params["id"])
         if paused is None:
-            return page("program_unknown.html", status=404)
+            return show("program_unknown.html", status=404)
         made = await self._pauses.calls(principal, paused.program_id)
         form_token = await self._auth.form_token(request, about=_about(paused.id))
-        return await asyncio.to_thread(self._page, principal, paused, made, form_token)
+        return await asyncio.to_thread(self._shown, principal, paused, made, form_token)
 
     async def decision(self, request: Request) -> Response:
         """Take the answer, once. Raises Denied: then nothing was decided."""
@@ -129,14 +129,14 @@ class Approvals:
             raise Denied(Reason.CONSENT_UNKNOWN)
         return redirect(f"/programs/{paused.id}")
 
-    def _page(self, principal: Principal, paused: Paused, made: object, form_token: str) -> Response:
+    def _shown(self, principal: Principal, paused: Paused, made: object, form_token: str) -> Response:
         """Return the page. In a thread: what a program passes may be megabytes."""
         calls = self._calls(paused) if paused.state == "waiting" and paused.outcome == "paused" else []
         asks = [call for call in calls if call.ask]
         state, waits = paused.state, paused.state in {"waiting", "approved", "refused"}
         if waits and paused.outcome != "paused":
             state, waits = "expired", False  # it ended in another way, and waits for nobody
-        return page(
+        return show(
             "program.html",
             title=_TITLES[state],
             said=_SAID.get(state, "") or (f"It ended: {paused.outcome}." if state == "resumed" else ""),
@@ -177,8 +177,8 @@ class Approvals:
         )
 
     def _signed_out(self, request: Request) -> Response:
-        response = page("welcome.html", status=401, link=self._sign_in_link)
-        self._auth.look_for(response, request)
+        response = show("welcome.html", status=401, link=self._sign_in_link)
+        self._auth.remember_page(response, request)
         return response
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,11 +13,8 @@ from portal.catalogue.records import Effect
 from portal.gate import Gate
 from portal.programs.pauses import Pauses, Person
 from portal.snippets import snippets
-from shared_auth.authorization.pages import Pages
+from portal.web.pages import show
 from shared_auth.service import Auth
-
-page = Pages(Path(__file__).parent / "templates").page
-"""Return one of the portal's own pages; see Pages.page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,7 @@ class Home:
         """Show a signed-in person their portal, and anybody else how to sign in."""
         principal = await self._auth.session_principal(request)
         if principal is None:
-            return page("welcome.html", status=401, link=self._sign_in_link)
+            return show("welcome.html", status=401, link=self._sign_in_link)
         allowed = self._gate.allowed(principal)
         current = self._catalogue.current
         rows = []
@@ -63,7 +59,7 @@ class Home:
             rows.append(
                 _Row(state.name, state.summary, state.state, state.detail, {name: effects[name] for name in effects})
             )
-        return page(
+        return show(
             "home.html",
             person=principal,
             waiting=len(await self._pauses.waiting(Person.of(principal))),

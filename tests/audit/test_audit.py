@@ -201,6 +201,19 @@ async def test_one_program_that_the_database_refuses_takes_no_other_with_it(engi
         with pytest.raises(AuditUnavailable):
             await note(bad)
         assert (await stored(engine, good)).outcome == "ok"
+        assert await program(engine, ADA, bad.id) is None
+
+
+async def test_of_a_program_that_the_database_refuses_nothing_goes_into_the_next_commit(engine: AsyncEngine) -> None:
+    async with Audit(engine) as audit:
+        bad, running = await audit.begin(ADA, source="bad"), await audit.begin(ADA, source="running")
+        too_big = await note(bad)
+        too_big.finish("ok", 2**70, 1.0)
+        await running.durable()
+        with pytest.raises(AuditUnavailable):
+            await bad.finish("ok")
+        assert (await stored(engine, running)).outcome == "running"
+        assert await program(engine, ADA, bad.id) is None
 
 
 async def test_a_source_over_the_cap_is_cut_and_keeps_the_digest_of_the_whole(engine: AsyncEngine) -> None:

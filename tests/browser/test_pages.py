@@ -74,7 +74,7 @@ async def titles(running: Running) -> str:
         return (await ask(client, "execute", code=TITLES))[0]
 
 
-def test_a_link_signs_in_once_and_no_page_breaks_its_own_rules(person: Browser, running: Running) -> None:
+def test_a_link_signs_in_and_no_page_breaks_its_own_rules(person: Browser, running: Running) -> None:
     for path, text in (("/", "Signed in as"), ("/access", "You are"), ("/programs", "Programs that wait for you")):
         person.open(running.base + path)
         person.until(text)

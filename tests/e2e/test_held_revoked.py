@@ -35,8 +35,6 @@ module = "servers._template"
 [policy]
 files = ["{policy}"]
 """
-WITHIN_S = 5.0
-"""A second is what is promised. A machine that is busy may take longer; what waits would wait for minutes."""
 
 
 @pytest.fixture
@@ -103,9 +101,9 @@ async def test_what_waits_in_its_process_ends_with_its_access_through_any_replic
             done = await asyncio.to_thread(two.command, "revoke", "--subject", str(subject))
             assert done.stdout.strip() == "1 grants ended"
 
-        assert await asyncio.to_thread(eventually, lambda: not any(map(runs, pids)), WITHIN_S)
+        assert await asyncio.to_thread(eventually, lambda: not any(map(runs, pids)))
         outcomes = "SELECT outcome FROM audit_programs WHERE source LIKE '%%# of grace%%'"
-        assert await asyncio.to_thread(eventually, lambda: rows(postgresql, outcomes) == [("revoked",)] * 2, WITHIN_S)
+        assert await asyncio.to_thread(eventually, lambda: rows(postgresql, outcomes) == [("revoked",)] * 2)
 
         await grace.sign_in()  # ending all of a person's access signs them out, too
         for replica in replicas:
@@ -115,7 +113,7 @@ async def test_what_waits_in_its_process_ends_with_its_access_through_any_replic
                 assert 'name="decision"' not in page
                 assert "It waits in a running process" not in page
             # Who held the grant does not get in any more, and no other grant of the same person reaches its programs.
-            assert await asyncio.to_thread(eventually, partial(refused, replica, token), WITHIN_S)
+            assert await asyncio.to_thread(eventually, partial(refused, replica, token))
         again = await grace.log_in("desk")
         for replica in replicas:
             async with agent(replica, again) as client:

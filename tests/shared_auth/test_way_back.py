@@ -89,7 +89,7 @@ def opened(flow: Flow, page: str) -> str:
     path, _, query = page.partition("?")
     request = Request({"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": []})
     response = Response()
-    flow.auth.look_for(response, request)
+    flow.auth.remember_page(response, request)
     return response.headers.get("set-cookie", "").partition(";")[0].removeprefix(f"{COOKIE}=")
 
 
